@@ -1,0 +1,24 @@
+"""Packages that cannot work together are reported in one line before they fail in a hundred."""
+
+import warnings
+
+try:
+    with warnings.catch_warnings():
+        # torchmetrics, as old as asteroid pins it, warns about its own import.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        import torchaudio  # noqa: F401
+        from asteroid import models  # noqa: F401
+except (ImportError, OSError, RuntimeError) as err:
+    from importlib.metadata import PackageNotFoundError, version
+
+    def _version(package):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "none"
+
+    raise ImportError(
+        f"Asteroid cannot be imported with torch {_version('torch')}, torchaudio "
+        f"{_version('torchaudio')} and setuptools {_version('setuptools')} ({err}): "
+        "pip install 'torch==2.11.*' 'torchaudio==2.11.*' 'setuptools<81'"
+    ) from None

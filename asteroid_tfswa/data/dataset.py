@@ -1,0 +1,281 @@
+"""From prepared songs to the items that training and validation read.
+
+Every training item has a number, and everything random about it comes from that number and the
+seed. Which process or worker draws an item therefore changes nothing: no two of them can draw the
+same mixes, and a run that stops continues with exactly the items that it had not seen.
+"""
+
+import numpy as np
+import soundfile
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from asteroid_tfswa.errors import InputError
+
+
+class TrainSegments(Dataset):
+    """Random segments of songs, mixed anew: item number `n` is drawn from `(seed, n)` alone.
+
+    With random mixing every stem comes from a song and a position of its own; without, all stems
+    come from one song and one position. Each stem then has a random gain and, by chance, its
+    channels in reverse order. The mixture is the sum of all stems of the set, those that are not
+    among `sources` included. A stem that the song drawn does not have is silent in that item.
+
+    Only the segments are read from disk.
+
+    Args:
+        songs (list of Song): the songs to draw from, each with all of `sources`.
+        sources (list of str): the stems to separate, in the order of the targets.
+        segment (float): length of an item in seconds. Default 6.0.
+        epoch_size (int): number of items of one epoch, the length of the data set. Items beyond it
+            exist too: epoch number e is made of the items from `e * epoch_size` on (see
+            `EpochSampler`). Default 1000.
+        sample_rate (int): of the songs, in Hz. Default 44100.
+        seed (int): non-negative. Default 0.
+        random_mix (float): share of items whose stems come from different songs, 0 to 1. Default 1.
+        gain (tuple of float): lowest and highest gain of a stem. Default (0.25, 1.25), as in
+            Open-Unmix.
+        channel_swap (float): probability that a stem's channels are reversed. Default 0.5.
+
+    Raises:
+        InputError: if there are no songs, or a song lacks a source or is shorter than the segment.
+    """
+
+    def __init__(
+        self,
+        songs,
+        sources,
+        segment=6.0,
+        epoch_size=1000,
+        sample_rate=44100,
+        seed=0,
+        random_mix=1.0,
+        gain=(0.25, 1.25),
+        channel_swap=0.5,
+    ):
+        check_songs(songs, sources)
+        self.n_samples = n_samples_of(segment, sample_rate)
+        for song in songs:
+            if song.n_samples < self.n_samples:
+                raise InputError(
+                    f"segment: {segment} s is longer than the song '{song.name}' "
+                    f"({song.n_samples / sample_rate:.2f} s); use a shorter segment or remove the "
+                    "song"
+                )
+        self.songs = list(songs)
+        self.sources = list(sources)
+        extras = {name for song in songs for name in song.stems} - set(sources)
+        self.stems = self.sources + sorted(extras)
+        self.epoch_size = epoch_size
+        self.seed = seed
+        self.random_mix = random_mix
+        self.gain = tuple(gain)
+        self.channel_swap = channel_swap
+
+    def __len__(self):
+        return self.epoch_size
+
+    def __getitem__(self, number):
+        """Draw item `number`.
+
+        Returns:
+            tuple of torch.Tensor: mixture (n_channels, time) and targets
+            (n_src, n_channels, time), float32.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        mixing = rng.random() < self.random_mix
+        stems = []
+        for name in self.stems:
+            if mixing or not stems:
+                song, start = self._draw_place(rng)
+            stems.append(self._draw_stem(name, song, start, rng))
+        stems = np.stack(stems)  # (sources and extra stems, n_channels, time)
+        mixture = stems.sum(axis=0)  # (n_channels, time)
+        return torch.from_numpy(mixture), torch.from_numpy(stems[: len(self.sources)])
+
+    def _draw_place(self, rng):
+        song = self.songs[rng.integers(len(self.songs))]
+        return song, int(rng.integers(song.n_samples - self.n_samples + 1))
+
+    def _draw_stem(self, name, song, start, rng):
+        gain = np.float32(rng.uniform(*self.gain))
+        swap = rng.random() < self.channel_swap
+        if name not in song.stems:
+            return np.zeros((song.n_channels, self.n_samples), dtype=np.float32)
+        wave = gain * read_segment(song.stems[name], start, self.n_samples)
+        return wave[::-1] if swap else wave
+
+
+class ValidChunks(Dataset):
+    """Whole songs cut into consecutive chunks, in order; the last of a song is padded with zeros.
+
+    Args:
+        songs (list of Song): each with a mixture and all of `sources`.
+        sources (list of str): the stems to separate, in the order of the targets.
+        segment (float): length of a chunk in seconds. Default 6.0.
+        sample_rate (int): of the songs, in Hz. Default 44100.
+
+    Raises:
+        InputError: if there are no songs, or a song lacks a source.
+    """
+
+    def __init__(self, songs, sources, segment=6.0, sample_rate=44100):
+        check_songs(songs, sources)
+        self.songs = list(songs)
+        self.sources = list(sources)
+        self.n_samples = n_samples_of(segment, sample_rate)
+        self.chunks = [
+            (index, start)
+            for index, song in enumerate(self.songs)
+            for start in range(0, song.n_samples, self.n_samples)
+        ]
+
+    def __len__(self):
+        return len(self.chunks)
+
+    def __getitem__(self, number):
+        """Read chunk `number`.
+
+        Returns:
+            tuple: mixture (n_channels, time) and targets (n_src, n_channels, time) as float32
+            tensors, the index of the song, and how many of the samples are the song's.
+        """
+        index, start = self.chunks[number]
+        song = self.songs[index]
+        n_valid = min(self.n_samples, song.n_samples - start)
+        paths = [song.mixture] + [song.stems[name] for name in self.sources]
+        waves = np.zeros((len(paths), song.n_channels, self.n_samples), dtype=np.float32)
+        for wave, path in zip(waves, paths):
+            wave[:, :n_valid] = read_segment(path, start, n_valid)
+        waves = torch.from_numpy(waves)  # (1 + n_src, n_channels, time)
+        return waves[0], waves[1:], index, n_valid
+
+
+class EpochSampler(Sampler):
+    """The numbers of the items that this process draws in this epoch.
+
+    Epoch e is the items `e * epoch_size` to `(e + 1) * epoch_size - 1`, dealt to the processes in
+    turn. All get the same number of items; up to one item less than there are processes is left
+    out. Rank and number of processes are asked of `torch.distributed` when iterating.
+
+    Args:
+        epoch_size (int): number of items of one epoch, over all processes.
+    """
+
+    def __init__(self, epoch_size):
+        self.epoch_size = epoch_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        """Choose the epoch, counted from 0; Lightning calls this at the start of each."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.epoch_size // rank_and_world()[1]
+
+    def __iter__(self):
+        rank, world = rank_and_world()
+        start = self.epoch * self.epoch_size
+        return iter(range(start + rank, start + len(self) * world, world))
+
+
+class ShardSampler(Sampler):
+    """Every item of a data set exactly once over all processes, dealt to them in turn.
+
+    Processes may differ by one item: nothing is repeated to make them equal.
+
+    Args:
+        n_items (int): length of the data set.
+    """
+
+    def __init__(self, n_items):
+        self.n_items = n_items
+
+    def _numbers(self):
+        rank, world = rank_and_world()
+        return range(rank, self.n_items, world)
+
+    def __len__(self):
+        return len(self._numbers())
+
+    def __iter__(self):
+        return iter(self._numbers())
+
+
+def check_songs(songs, sources):
+    """Check that there are songs and that all have the stems to separate.
+
+    Args:
+        songs (list of Song): the songs.
+        sources (list of str): the stems.
+
+    Raises:
+        InputError: if not.
+    """
+    if not songs:
+        raise InputError("songs: none to train or validate on; prepare the data again (stage 0)")
+    for song in songs:
+        for name in sources:
+            if name not in song.stems:
+                raise InputError(
+                    f"sources: '{name}' is not among the stems of the song '{song.name}' "
+                    f"({', '.join(song.stems)}); prepare the data with it or leave it out"
+                )
+
+
+def rank_and_world():
+    """Number of this process and number of processes; (0, 1) outside distributed training.
+
+    Returns:
+        tuple of int: rank, world size.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def n_samples_of(segment, sample_rate):
+    """Length of a segment in samples.
+
+    Args:
+        segment (float): seconds.
+        sample_rate (int): Hz.
+
+    Returns:
+        int: at least 1.
+
+    Raises:
+        InputError: if the segment is shorter than one sample.
+    """
+    n_samples = round(segment * sample_rate)
+    if n_samples < 1:
+        raise InputError(f"segment: {segment} s is less than one sample; give seconds above 0")
+    return n_samples
+
+
+def read_segment(path, start, n_samples):
+    """Read part of an audio file.
+
+    Args:
+        path (str or Path): any file that libsndfile reads.
+        start (int): first sample.
+        n_samples (int): samples to read, per channel.
+
+    Returns:
+        numpy.ndarray: (n_channels, n_samples), float32.
+
+    Raises:
+        InputError: if the file cannot be read or ends too early.
+    """
+    try:
+        wave, _ = soundfile.read(
+            str(path), start=start, frames=n_samples, dtype="float32", always_2d=True
+        )
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run stage 0 again") from error
+    if len(wave) < n_samples:
+        raise InputError(
+            f"{path}: ends at sample {start + len(wave)}, expected at least {start + n_samples}; "
+            "the file was changed or cut off, run stage 0 again"
+        )
+    return wave.T

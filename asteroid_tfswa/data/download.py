@@ -1,0 +1,242 @@
+"""Fetching the public archives: resumed, checked, and unpacked with care."""
+
+import hashlib
+import shutil
+import stat
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+import requests
+from tqdm import tqdm
+
+from asteroid_tfswa.data.space import require_space
+from asteroid_tfswa.errors import InputError
+
+BLOCK = 1 << 20  # bytes read from disk at a time
+BLOCK_RECEIVED = 1 << 16  # small: a block that breaks off is lost
+ATTEMPTS = 5  # in a row without a byte received
+WAIT = 2.0  # seconds before the second attempt, doubled before each further one
+TIMEOUT = (15, 60)  # seconds to connect, and without a byte
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A public archive.
+
+    Attributes:
+        url (str): where it is.
+        checksum (str): of the whole file, "<algorithm>:<hexadecimal digits>".
+    """
+
+    url: str
+    checksum: str
+
+
+# Checksums: MUSDB18-HQ from torchaudio.datasets.musdb_hq, the others from their Zenodo records
+# (1117372, and 3270814, which holds the archive that the musdb package takes from GitHub).
+ARCHIVES = {
+    "musdb18hq": Archive(
+        "https://zenodo.org/records/3338373/files/musdb18hq.zip",
+        "sha256:baac80d0483c61d74b2e5f3be75fa557eec52898339e6aa45c1fa48833c5d21d",
+    ),
+    "musdb18": Archive(
+        "https://zenodo.org/records/1117372/files/musdb18.zip",
+        "md5:af06762477334799bfc5abf237648207",
+    ),
+    "sample": Archive(
+        "https://github.com/sigsep/sigsep-mus-db/releases/download/v0.4.0/MUSDB18-7-STEMS.zip",
+        "md5:dc2bdfac5b46ce742bd60009866758a5",
+    ),
+}
+
+
+def download(which, folder, url=None):
+    """Download and unpack a data set; at once if it is there already.
+
+    What has been received is kept when the transfer breaks off or is interrupted, and continued
+    the next time. The archive is removed once it is unpacked.
+
+    Args:
+        which (str): "musdb18hq" (23 GB, WAV), "musdb18" (4.7 GB, stem.mp4) or "sample" (excerpts
+            of 7 seconds, 0.15 GB, stem.mp4).
+        folder (str or Path): where to put it.
+        url (str, optional): a mirror of the same archive. Default: its public address.
+
+    Returns:
+        Path: `<folder>/<which>`, which holds `train/` and `test/`.
+
+    Raises:
+        InputError: `which` is unknown, the network fails, the checksum differs, the disk is too
+            small, or the archive is damaged or unsafe.
+    """
+    if which not in ARCHIVES:
+        raise InputError(f"download: {which!r} is unknown; choose from {', '.join(ARCHIVES)}")
+    root = Path(folder) / which
+    if root.exists():
+        return root
+    archive = root.with_name(f"{which}.zip")
+    if not archive.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        part = root.with_name(f"{which}.zip.part")
+        _fetch(url or ARCHIVES[which].url, part)
+        _verify(part, ARCHIVES[which].checksum)
+        part.rename(archive)  # only a whole and verified archive ever has this name
+        _validator_file(part).unlink(missing_ok=True)
+    _unpack(archive, root)
+    archive.unlink()
+    return root
+
+
+# ---- Receiving -----------------------------------------------------------------------------------
+
+
+def _fetch(url, part):
+    """Receive `url` into `part`, continuing what is there, and try again when it breaks off."""
+    attempt = 0
+    while True:
+        size_before = _size(part)
+        try:
+            if _receive(url, part):
+                return
+            reason = "the connection ended early"
+        except requests.RequestException as error:
+            status = getattr(error.response, "status_code", None)
+            reason = f"HTTP status {status}" if status else type(error).__name__
+            if status and status < 500 and status != 429:
+                raise InputError(f"{url}: cannot be downloaded ({reason}); check the URL") from None
+        attempt = 1 if _size(part) > size_before else attempt + 1
+        if attempt >= ATTEMPTS:
+            raise InputError(
+                f"{url}: cannot be downloaded ({reason}); check the network and run again: the "
+                f"{_size(part) / 1e6:.0f} MB received so far are kept"
+            )
+        time.sleep(WAIT * 2 ** (attempt - 1))
+
+
+def _receive(url, part):
+    """One request. Returns whether `part` is complete afterwards."""
+    have = _size(part)
+    headers = {"Accept-Encoding": "identity"}  # byte positions must be those of the file
+    validator = _validator_file(part).read_text() if have and _validator_file(part).exists() else ""
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if validator:
+            headers["If-Range"] = validator  # the whole file, should it have changed
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # nothing after `have`: complete, or another file
+            if response.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return True
+            part.unlink()
+            return False
+        response.raise_for_status()
+        resumed = response.status_code == 206
+        if resumed and validator and _validator(response) != validator:
+            part.unlink()
+            return False
+        if not resumed:
+            have = 0
+            _validator_file(part).write_text(_validator(response))
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        require_space(part.parent, (total or have) - have, f"download {part.stem}")
+        _store(response, part, have, total)
+    return total is None or _size(part) == total
+
+
+def _store(response, part, have, total):
+    progress = tqdm(
+        desc=part.stem, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024
+    )
+    with progress, open(part, "ab" if have else "wb") as file:
+        for block in response.iter_content(BLOCK_RECEIVED):
+            file.write(block)
+            progress.update(len(block))
+
+
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def _validator_file(part):
+    return part.with_name(f"{part.name}.version")
+
+
+def _validator(response):
+    """What names this version of the file in If-Range: a strong ETag, or the date."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def _verify(part, checksum):
+    algorithm, expected = checksum.split(":")
+    digest = hashlib.new(algorithm)
+    progress = tqdm(desc="checksum", total=_size(part), unit="B", unit_scale=True)
+    with progress, open(part, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            progress.update(len(block))
+    if digest.hexdigest() != expected:
+        part.unlink()
+        raise InputError(
+            f"{part}: {algorithm} checksum is {digest.hexdigest()}, not {expected}; the file was "
+            "damaged on its way and is removed, run again to download it anew"
+        )
+
+
+# ---- Unpacking -----------------------------------------------------------------------------------
+
+
+def _unpack(archive, root):
+    """Unpack the folder of `archive` that holds train/; `root` appears when all is there."""
+    work = root.with_name(f".{root.name}.unpacking")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = file.infolist()
+            for member in members:
+                _check_member(archive, member)
+            n_bytes = sum(member.file_size for member in members)
+            require_space(root.parent, n_bytes, f"unpack {archive.name}")
+            _extract(file, members, work, n_bytes)
+        _folder_of_train(archive, work).rename(root)
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{archive}: damaged ({error}); remove it and run again to download it anew"
+        ) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_member(archive, member):
+    """Refuse names that lead out of the folder, and links, which could."""
+    path = PureWindowsPath(member.filename)  # knows both kinds of slashes, and drives
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.anchor or ".." in path.parts or is_link:
+        raise InputError(
+            f"{archive}: holds {member.filename!r}, which could write outside of its folder; "
+            "nothing was unpacked, remove the archive"
+        )
+
+
+def _extract(file, members, work, n_bytes):
+    progress = tqdm(desc="unpacking", total=n_bytes, unit="B", unit_scale=True, unit_divisor=1024)
+    with progress:
+        for member in members:
+            path = work / member.filename
+            if member.is_dir():
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with file.open(member) as source, open(path, "wb") as target:
+                while block := source.read(BLOCK):
+                    target.write(block)
+                    progress.update(len(block))
+
+
+def _folder_of_train(archive, work):
+    for folder in (work, *sorted(work.iterdir())):
+        if (folder / "train").is_dir():
+            return folder
+    raise InputError(f"{archive}: holds no folder train/, so it is not a data set of this kind")

@@ -1,0 +1,75 @@
+"""What the user sees while a model is trained."""
+
+import time
+
+from pytorch_lightning.callbacks import ProgressBar
+from tqdm import tqdm
+
+
+class RunProgress(ProgressBar):
+    """One progress bar for the whole training, and one line for each epoch that is done.
+
+    The time left counts the validations too. Where the output is not a terminal only the lines are
+    written.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._enabled = True
+        self._bar = None
+
+    def disable(self):
+        """Show nothing; Lightning calls this on all processes but the first."""
+        self._enabled = False
+
+    def enable(self):
+        """Show the bar."""
+        self._enabled = True
+
+    def on_train_start(self, trainer, pl_module):
+        """Open the bar at what earlier runs have done."""
+        done = trainer.current_epoch * trainer.num_training_batches
+        self._first_epoch, self._start = trainer.current_epoch, time.monotonic()
+        self._bar = tqdm(
+            total=trainer.max_epochs * trainer.num_training_batches,
+            initial=done,
+            unit="batch",
+            smoothing=0,
+            dynamic_ncols=True,
+            disable=None if self._enabled else True,  # None: unless this is not a terminal
+        )
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        """Name the epoch."""
+        self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Move the bar."""
+        self._bar.set_postfix(loss=f"{trainer.callback_metrics['loss']:.4f}", refresh=False)
+        self._bar.update()
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        """Show how far the validation is."""
+        self._bar.set_description(f"validation {batch_idx + 1}/{trainer.num_val_batches[0]}")
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        """Write the epoch's line."""
+        if not self._enabled:
+            return
+        epoch, metrics = trainer.current_epoch + 1, trainer.callback_metrics
+        seconds = time.monotonic() - self._start
+        left = seconds / (epoch - self._first_epoch) * (trainer.max_epochs - epoch)
+        self._bar.write(
+            f"epoch {epoch}/{trainer.max_epochs}: loss {metrics['train_loss']:.5f}, "
+            f"val_loss {metrics['val_loss']:.5f}, val_usdr {metrics['val_usdr']:.2f} dB, "
+            f"{tqdm.format_interval(left)} left"
+        )
+
+    def on_train_end(self, trainer, pl_module):
+        """Close the bar."""
+        self._bar.close()
+
+    def on_exception(self, trainer, pl_module, exception):
+        """Close the bar, so that a message starts on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()

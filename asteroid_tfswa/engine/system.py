@@ -1,0 +1,204 @@
+"""What one training step and one validation are: Asteroid's System for music."""
+
+import math
+
+import torch
+from asteroid.engine import System
+from asteroid.utils import flatten_dict
+from torch.optim.lr_scheduler import LambdaLR
+
+from asteroid_tfswa.data.dataset import rank_and_world
+from asteroid_tfswa.errors import InputError
+
+# The MDX challenge adds it to both energies: a perfect estimate has a finite score.
+EPS = 1e-7
+
+
+class MusicSystem(System):
+    """Trains a model that turns a mixture into stems, and validates it on whole songs.
+
+    Validation gives two numbers, exact over all songs and the same on every process:
+
+    - `val_loss`: the training loss per sample of the validation songs;
+    - `val_usdr`: the SDR of whole songs in dB (uSDR, the MDX challenge's: energy of the stem over
+      energy of the error), the mean over songs and stems. A stem that is silent in a song is left
+      out there. It is not museval's SDR, which is a median over frames of one second.
+
+    Args:
+        model (torch.nn.Module): (batch, n_channels, time) -> (batch, n_src, n_channels, time).
+        optimizer (torch.optim.Optimizer): the optimizer.
+        loss_func (torch.nn.Module): see `get_loss`.
+        train_loader (DataLoader): batches of `TrainSegments`.
+        val_loader (DataLoader): batches of `ValidChunks`.
+        scheduler (torch.optim.lr_scheduler.LRScheduler): stepped after every optimizer step.
+        config (dict): plain nested dict, saved in the checkpoints.
+    """
+
+    default_monitor = "val_usdr"
+    # With more processes than validation chunks some have nothing to do, which is no mistake.
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(self, model, optimizer, loss_func, train_loader, val_loader, scheduler, config):
+        super().__init__(
+            model,
+            optimizer,
+            loss_func,
+            train_loader,
+            val_loader,
+            {"scheduler": scheduler, "interval": "step"},
+            config,
+        )
+        self.metrics = {}
+
+    def _estimate(self, mixture, targets):
+        estimates = self(mixture).float()
+        if estimates.shape != targets.shape:
+            raise InputError(
+                f"model: gives shape {tuple(estimates.shape)} where the data has "
+                f"{tuple(targets.shape)} (batch, n_src, n_channels, time); make its sources and "
+                "audio channels those of the data"
+            )
+        return estimates
+
+    def _loss(self, estimates, targets):
+        # Half precision is for the network: differences of waveforms need all their digits.
+        with torch.autocast(estimates.device.type, enabled=False):
+            return self.loss_func(estimates, targets)
+
+    def training_step(self, batch, batch_nb):
+        """Return the loss of a batch.
+
+        Args:
+            batch (tuple of torch.Tensor): mixture and targets, see `TrainSegments`.
+            batch_nb (int): number of the batch in the epoch.
+
+        Returns:
+            torch.Tensor: the loss, a scalar.
+
+        Raises:
+            InputError: if the loss is not a finite number.
+        """
+        mixture, targets = batch
+        loss = self._loss(self._estimate(mixture, targets), targets)
+        self._check_finite("loss", loss.item())
+        self.log("loss", loss)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
+        return loss
+
+    def on_validation_epoch_start(self):
+        """Start the sums anew, and make all processes validate, and save, the same model."""
+        _, world = rank_and_world()
+        for buffer in self.model.buffers():
+            # Running statistics of normalisation layers: each process has seen its own batches.
+            if world > 1 and buffer.is_floating_point():
+                buffer.copy_(sum_over_ranks(buffer.clone()) / world)
+        songs, stems = len(self.val_loader.dataset.songs), len(self.val_loader.dataset.sources)
+        double = {"dtype": torch.float64, "device": self.device}
+        self.loss_and_samples = torch.zeros(2, **double)
+        self.energies = torch.zeros(songs, stems, 2, **double)  # of the stem, of the error
+
+    def validation_step(self, batch, batch_nb):
+        """Add a batch of chunks to the sums.
+
+        Args:
+            batch (tuple of torch.Tensor): mixture, targets, song indices and numbers of valid
+                samples, see `ValidChunks`.
+            batch_nb (int): number of the batch.
+        """
+        mixture, targets, song, n_valid = batch
+        estimates = self._estimate(mixture, targets)
+        n_chunks, time = len(mixture), mixture.shape[-1]
+        valid = torch.arange(time, device=self.device) < n_valid[:, None]  # (batch, time)
+        estimates = estimates * valid[:, None, None]  # the targets are zero there too
+        # The loss is a mean over the padded chunks, where the padding adds nothing to the sum.
+        loss_sum = self._loss(estimates, targets).double() * n_chunks * time
+        self.loss_and_samples += torch.stack([loss_sum, n_valid.sum()])
+        signal = targets.square().sum((-2, -1), dtype=torch.float64)  # (batch, n_src)
+        error = (targets - estimates).square().sum((-2, -1), dtype=torch.float64)
+        self.energies.index_add_(0, song, torch.stack([signal, error], dim=-1))
+
+    def on_validation_epoch_end(self):
+        """Log `val_loss` and `val_usdr`.
+
+        Raises:
+            InputError: if the loss is not a finite number, or every stem is silent.
+        """
+        loss_sum, n_samples = sum_over_ranks(self.loss_and_samples).tolist()
+        self._check_finite("val_loss", loss_sum)
+        signal, error = sum_over_ranks(self.energies).unbind(-1)  # (songs, n_src) each
+        heard = signal > 0
+        if not heard.any():
+            raise InputError(
+                f"sources: {', '.join(self.val_loader.dataset.sources)} silent in every validation "
+                "song; validate on songs that have them"
+            )
+        usdr = 10 * torch.log10((signal + EPS) / (error + EPS))
+        self.metrics = {"val_loss": loss_sum / n_samples, "val_usdr": usdr[heard].mean().item()}
+        # The values are equal on all processes already; their mean changes nothing.
+        self.log_dict(self.metrics, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint):
+        """Save the configuration and the numbers of the last validation as well."""
+        checkpoint["training_config"] = self.config
+        checkpoint["metrics"] = self.metrics
+
+    @staticmethod
+    def config_to_hparams(dic):
+        """Flatten a configuration for the logger, lists as text.
+
+        Args:
+            dic (dict): nested configuration.
+
+        Returns:
+            dict: one level, numbers and text only.
+        """
+        plain = (bool, int, float, str)
+        flat = flatten_dict(dic)
+        return {
+            key: value if isinstance(value, plain) else str(value) for key, value in flat.items()
+        }
+
+    def _check_finite(self, name, value):
+        if not math.isfinite(value):
+            raise InputError(
+                f"{name} is {value} in epoch {self.current_epoch + 1}, step {self.global_step}; "
+                "lower lr, set gradient_clipping, or use precision 32-true (earlier epochs are "
+                "saved)"
+            )
+
+
+def sum_over_ranks(tensor):
+    """Sum a tensor over all processes, in place.
+
+    Args:
+        tensor (torch.Tensor): of the same shape on all.
+
+    Returns:
+        torch.Tensor: the same tensor; unchanged outside distributed training.
+    """
+    if rank_and_world()[1] > 1:
+        torch.distributed.all_reduce(tensor)
+    return tensor
+
+
+def make_scheduler(optimizer, steps_per_epoch, lr_decay=0.9, lr_decay_epochs=1.5, warmup_steps=0):
+    """The paper's schedule, counted in optimizer steps: a factor every so many epochs.
+
+    Args:
+        optimizer (torch.optim.Optimizer): its learning rate is the first one.
+        steps_per_epoch (int): optimizer steps in one epoch.
+        lr_decay (float): the factor. Default 0.9; 1 keeps the learning rate.
+        lr_decay_epochs (float): every so many epochs. Default 1.5.
+        warmup_steps (int): the learning rate first rises linearly over so many steps. Default 0.
+
+    Returns:
+        torch.optim.lr_scheduler.LambdaLR: to be stepped after every optimizer step.
+    """
+
+    def factor(step):
+        # The margin keeps rounding errors from moving a decay by one step.
+        decays = int(step / (lr_decay_epochs * steps_per_epoch) + 1e-9)
+        warmup = min(1.0, (step + 1) / (warmup_steps + 1))
+        return warmup * lr_decay**decays
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,169 @@
+"""The attention branches of a TFSWA block: over time, over frequency, over (shifted) windows.
+
+All maps here are channels-last tokens, (batch, time, freq, chan).
+"""
+
+from typing import List, Tuple
+
+import torch
+from asteroid.utils.torch_utils import script_if_tracing
+from torch import nn
+from torch.nn import functional as F
+
+
+class AttentionLayer(nn.Module):
+    """Pre-norm transformer layer: ``x + MSA(LN(x))``, then ``x + MLP(LN(x))``.
+
+    Subclasses say in `attend` which positions attend to each other.
+
+    Args:
+        chan (int): channels of the map.
+        n_heads (int): attention heads; must divide `chan`.
+
+    Raises:
+        ValueError: if `n_heads` does not divide `chan`.
+
+    References
+        - [1] Yao et al., "TFSWA-ResUNet: music source separation with time-frequency sequence and
+          shifted window attention-based ResUNet", EURASIP JASMP 2025:39, section 3.3
+    """
+
+    def __init__(self, chan, n_heads):
+        super().__init__()
+        if n_heads < 1 or chan % n_heads:
+            raise ValueError(f"n_heads must divide the {chan} channels of its stage: got {n_heads}")
+        self.n_heads = n_heads
+        self.norm1 = nn.LayerNorm(chan)
+        self.qkv = nn.Linear(chan, 3 * chan, bias=False)
+        self.proj = nn.Linear(chan, chan)
+        self.norm2 = nn.LayerNorm(chan)
+        self.mlp = nn.Sequential(nn.Linear(chan, 4 * chan), nn.GELU(), nn.Linear(4 * chan, chan))
+
+    def forward(self, x):
+        """Map to map, (batch, time, freq, chan)."""
+        x = x + self.proj(self.attend(self.qkv(self.norm1(x))))
+        return x + self.mlp(self.norm2(x))
+
+    def attend(self, qkv):
+        """Queries, keys and values (batch, time, freq, 3 * chan) to (batch, time, freq, chan)."""
+        raise NotImplementedError
+
+
+class TSA(AttentionLayer):
+    """Temporal sequence attention: each frequency bin is a sequence over time."""
+
+    def attend(self, qkv):  # noqa: D102
+        out = sequence_attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
+        return out.transpose(1, 2)
+
+
+class FSA(AttentionLayer):
+    """Frequency sequence attention: each time frame is a sequence over frequency."""
+
+    def attend(self, qkv):  # noqa: D102
+        return sequence_attention(qkv, self.n_heads)
+
+
+class SWA(AttentionLayer):
+    """(Shifted) window attention, W-MSA and SW-MSA of the Swin Transformer.
+
+    Args:
+        chan (int): channels of the map.
+        n_heads (int): attention heads; must divide `chan`.
+        window (tuple[int, int]): window size, in frames and bins.
+        shifted (bool): move the windows by half their size.
+
+    References
+        - [1] Liu et al., "Swin Transformer: hierarchical vision transformer using shifted windows",
+          ICCV 2021, section 3.2
+    """
+
+    def __init__(self, chan, n_heads, window, shifted):
+        super().__init__(chan, n_heads)
+        self.window = tuple(window)
+        self.shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
+
+    def attend(self, qkv):  # noqa: D102
+        return window_attention(qkv, self.n_heads, self.window, self.shift)
+
+
+def sequence_attention(qkv, n_heads: int):
+    """Multi-head self-attention along the sequence axis.
+
+    Args:
+        qkv (torch.Tensor): queries, keys and values, (batch, n, sequence, 3 * chan).
+        n_heads (int): number of heads.
+
+    Returns:
+        torch.Tensor: (batch, n, sequence, chan).
+    """
+    batch, n, length, chan3 = qkv.shape
+    heads = qkv.reshape(batch * n, length, 3, n_heads, chan3 // 3 // n_heads)
+    q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch * n, heads, sequence, head_dim)
+    out = F.scaled_dot_product_attention(q, k, v)
+    return out.transpose(1, 2).reshape(batch, n, length, chan3 // 3)
+
+
+@script_if_tracing  # so that a traced model takes maps of any size
+def window_attention(
+    qkv: torch.Tensor, n_heads: int, window: Tuple[int, int], shift: Tuple[int, int]
+) -> torch.Tensor:
+    """Multi-head self-attention within windows that are cut off at the border of the map.
+
+    Swin rolls the map so that the pieces at opposite borders share a window, pads it, and masks
+    what are no neighbours. Leaving the pieces where they are, smaller windows at the border, is the
+    same attention without roll, padding or mask.
+
+    Args:
+        qkv (torch.Tensor): queries, keys and values, (batch, time, freq, 3 * chan).
+        n_heads (int): number of heads.
+        window (tuple[int, int]): window size, in frames and bins.
+        shift (tuple[int, int]): windows start this many frames and bins after the border.
+
+    Returns:
+        torch.Tensor: (batch, time, freq, chan).
+    """
+    batch, n_frames, n_bins, chan3 = qkv.shape
+    head_dim = chan3 // 3 // n_heads
+    rows = []
+    for t, n_t, size_t in spans(n_frames, window[0], shift[0]):
+        row = []
+        for f, n_f, size_f in spans(n_bins, window[1], shift[1]):
+            part = qkv[:, t : t + n_t * size_t, f : f + n_f * size_f]
+            part = part.reshape(batch, n_t, size_t, n_f, size_f, 3, n_heads, head_dim)
+            part = part.permute(5, 0, 1, 3, 6, 2, 4, 7)  # (3, batch, n_t, n_f, heads, size.., dim)
+            part = part.reshape(3, batch * n_t * n_f, n_heads, size_t * size_f, head_dim)
+            out = F.scaled_dot_product_attention(part[0], part[1], part[2])
+            out = out.reshape(batch, n_t, n_f, n_heads, size_t, size_f, head_dim)
+            out = out.permute(0, 1, 4, 2, 5, 3, 6)  # (batch, n_t, size_t, n_f, size_f, heads, dim)
+            row.append(out.reshape(batch, n_t * size_t, n_f * size_f, chan3 // 3))
+        rows.append(torch.cat(row, dim=2))
+    return torch.cat(rows, dim=1)
+
+
+def spans(length: int, window: int, shift: int) -> List[Tuple[int, int, int]]:
+    """Cut an axis into windows: a short one before the shift, whole ones, a short one at the end.
+
+    Args:
+        length (int): positions on the axis.
+        window (int): positions in a whole window.
+        shift (int): positions before the first whole window.
+
+    Returns:
+        list[tuple[int, int, int]]: (start, number of windows, size of each), none of them empty.
+
+    Examples:
+        >>> spans(21, window=8, shift=4)
+        [(0, 1, 4), (4, 2, 8), (20, 1, 1)]
+    """
+    first = min(shift, length)
+    whole = (length - first) // window
+    last = length - first - whole * window
+    out: List[Tuple[int, int, int]] = []
+    if first > 0:
+        out.append((0, 1, first))
+    if whole > 0:
+        out.append((first, whole, window))
+    if last > 0:
+        out.append((length - last, 1, last))
+    return out

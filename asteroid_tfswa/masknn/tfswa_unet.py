@@ -1,0 +1,253 @@
+"""TFSWA-UNet, the network: spectrogram maps in, masks out."""
+
+import contextlib
+
+import torch
+from asteroid.masknn import activations, norms
+from torch import nn
+from torch.nn import functional as F
+
+from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
+
+
+class TFSWAUNetMasker(nn.Module):
+    """U-Net of time, frequency and shifted window attention blocks.
+
+    The defaults are the network of the TFSWA-UNet report: 15,404,834 parameters.
+
+    Args:
+        in_chan (int): channels of the input map, one magnitude for each audio channel. Default 2.
+        n_src (int): sources to give masks for. Default 1.
+        out_chan (int, optional): mask channels for each source. Defaults to `in_chan`.
+        n_bands (int): equal frequency bands that are stacked as input channels, K of the paper
+            (section 3.2); the masks are put back together the same way. Default 1.
+        widths (sequence of int): channels of each encoder stage, then of the bottleneck.
+            Default (32, 64, 128, 256).
+        depths (sequence of int): blocks of each encoder stage, then of the bottleneck; the decoder
+            mirrors the encoder. Default (2, 2, 6, 2).
+        n_heads (int or sequence of int): attention heads, one number or one per entry of `widths`.
+            Default 8.
+        window (int or (int, int)): window of the shifted window attention in frames and bins, of
+            each stage's own resolution. Default 8.
+        norm_type (str): normalisation after convolutions, a name of `asteroid.masknn.norms`.
+            Default ``"bN"``.
+        mask_act (str): activation of the masks, a name of `asteroid.masknn.activations`.
+            Default ``"sigmoid"``.
+
+    Raises:
+        ValueError: if an argument cannot be used; the message names it and its value.
+
+    References
+        - [1] Yao, Su, Yang, Zhang, Wu, "TFSWA-ResUNet: music source separation with time-frequency
+          sequence and shifted window attention-based ResUNet", EURASIP Journal on Advances in
+          Signal Processing 2025:39, https://doi.org/10.1186/s13634-025-01249-0
+        - [2] "TFSWA-UNet, phase 1 implementation report", 2025: the U-Net, its sizes and defaults.
+    """
+
+    def __init__(
+        self,
+        in_chan=2,
+        n_src=1,
+        out_chan=None,
+        n_bands=1,
+        widths=(32, 64, 128, 256),
+        depths=(2, 2, 6, 2),
+        n_heads=8,
+        window=8,
+        norm_type="bN",
+        mask_act="sigmoid",
+    ):
+        super().__init__()
+        self.in_chan = _positive("in_chan", in_chan)
+        self.n_src = _positive("n_src", n_src)
+        self.out_chan = _positive("out_chan", in_chan if out_chan is None else out_chan)
+        self.n_bands = _positive("n_bands", n_bands)
+        self.widths = _positive_list("widths", widths)
+        self.depths = _positive_list("depths", depths, len(self.widths))
+        self.n_heads = _positive_list("n_heads", n_heads, len(self.widths))
+        self.window = _positive_list("window", window, 2)
+        self.norm_type = norm_type
+        self.mask_act = mask_act
+        norm = _by_name("norm_type", norms, norm_type)
+
+        stages = [
+            dict(chan=chan, depth=depth, n_heads=heads, window=self.window, norm=norm)
+            for chan, depth, heads in zip(self.widths, self.depths, self.n_heads)
+        ]
+        first = self.widths[0]
+        pairs = list(zip(self.widths[:-1], self.widths[1:]))
+        self.stem = nn.Sequential(
+            nn.Conv2d(self.in_chan * self.n_bands, first, 7, padding=3), norm(first), nn.GELU()
+        )
+        self.encoder = nn.ModuleList(Stage(**stage) for stage in stages[:-1])
+        self.downs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU())
+            for inp, out in pairs
+        )
+        self.bottleneck = Stage(**stages[-1])
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU())
+            for out, inp in reversed(pairs)
+        )
+        self.decoder = nn.ModuleList(Stage(**stage) for stage in reversed(stages[:-1]))
+        self.head = nn.Sequential(
+            nn.Conv2d(first, first, 3, padding=1),
+            norm(first),
+            nn.GELU(),
+            nn.Conv2d(first, self.n_src * self.out_chan * self.n_bands, 1),
+        )
+        self.mask_activation = _by_name("mask_act", activations, mask_act)()
+        self.apply(_init_weights)
+
+    def forward(self, x):
+        """Masks for a map of any size.
+
+        Args:
+            x (torch.Tensor): (batch, in_chan, time, freq), time and freq at least 1.
+
+        Returns:
+            torch.Tensor: masks, (batch, n_src * out_chan, time, freq).
+        """
+        n_frames, n_bins = x.shape[-2:]
+        multiple = 2 ** len(self.downs)  # so that each stage halves the map exactly
+        x = F.pad(x, (0, -n_bins % (multiple * self.n_bands), 0, -n_frames % multiple))
+
+        x = self.stem(split_bands(x, self.n_bands))  # (batch, widths[0], time, freq / n_bands)
+        skips = []
+        for stage, down in zip(self.encoder, self.downs):
+            x = stage(x)
+            skips.append(x)
+            x = down(x)  # (batch, 2 * chan, time / 2, freq / 2)
+        x = self.bottleneck(x)
+        for up, stage in zip(self.ups, self.decoder):
+            x = up(x)  # (batch, chan / 2, 2 * time, 2 * freq)
+            x = stage(x, skips.pop())
+        x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
+        return self.mask_activation(x[..., :n_frames, :n_bins])
+
+    def get_config(self):
+        """Arguments to re-instantiate the network, plain Python types.
+
+        Returns:
+            dict
+        """
+        return {
+            "in_chan": self.in_chan,
+            "n_src": self.n_src,
+            "out_chan": self.out_chan,
+            "n_bands": self.n_bands,
+            "widths": self.widths,
+            "depths": self.depths,
+            "n_heads": self.n_heads,
+            "window": self.window,
+            "norm_type": self.norm_type,
+            "mask_act": self.mask_act,
+        }
+
+
+class Stage(nn.Module):
+    """TFSWA blocks at one resolution; every second one shifts its windows.
+
+    Args:
+        chan (int): channels of the map.
+        depth (int): number of blocks.
+        n_heads (int): attention heads.
+        window (sequence of int): window size, in frames and bins.
+        norm (callable): makes the normalisation of so many channels.
+    """
+
+    def __init__(self, chan, depth, n_heads, window, norm):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            TFSWABlock(chan, n_heads, window, shifted=i % 2 == 1, norm=norm) for i in range(depth)
+        )
+
+    def forward(self, x, skip=None):
+        """Map to map, (batch, chan, time, freq); `skip` is added after the first block."""
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i == 0 and skip is not None:
+                x = x + skip
+        return x
+
+
+class TFSWABlock(nn.Module):
+    """Time, frequency and window attention in parallel, fused, with a residual connection.
+
+    Args:
+        chan (int): channels of the map.
+        n_heads (int): attention heads of each branch.
+        window (sequence of int): window size, in frames and bins.
+        shifted (bool): shift the windows by half their size.
+        norm (callable): makes the normalisation of so many channels.
+    """
+
+    def __init__(self, chan, n_heads, window, shifted, norm):
+        super().__init__()
+        self.input_proj = nn.Sequential(nn.Conv2d(chan, chan, 1), norm(chan))
+        self.tsa = TSA(chan, n_heads)
+        self.fsa = FSA(chan, n_heads)
+        self.swa = SWA(chan, n_heads, window, shifted)
+        self.fusion = nn.Sequential(nn.Conv2d(3 * chan, chan, 1), norm(chan), nn.GELU())
+
+    def forward(self, x):
+        """Map to map, (batch, chan, time, freq)."""
+        tokens = self.input_proj(x).permute(0, 2, 3, 1).contiguous()  # (batch, time, freq, chan)
+        branches = [self.tsa(tokens), self.fsa(tokens), self.swa(tokens)]
+        fused = torch.cat(branches, dim=-1).permute(0, 3, 1, 2)  # (batch, 3 * chan, time, freq)
+        return x + self.fusion(fused)
+
+
+def split_bands(x, n_bands):
+    """Stack equal frequency bands as channels.
+
+    Args:
+        x (torch.Tensor): (batch, chan, time, freq), freq a multiple of `n_bands`.
+        n_bands (int): number of bands.
+
+    Returns:
+        torch.Tensor: (batch, chan * n_bands, time, freq / n_bands).
+    """
+    bands = x.unflatten(-1, (n_bands, x.shape[-1] // n_bands))  # (batch, chan, time, bands, freq/K)
+    return bands.transpose(2, 3).flatten(1, 2)
+
+
+def merge_bands(x, n_bands):
+    """Inverse of `split_bands`."""
+    return x.unflatten(1, (x.shape[1] // n_bands, n_bands)).transpose(2, 3).flatten(3)
+
+
+def _init_weights(module):
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _positive(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1: got {value!r}")
+    return value
+
+
+def _positive_list(name, value, length=None):
+    """A list of `length` positive integers; one number or a list of one stands for them all."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    if length is not None and len(values) == 1:
+        values = values * length
+    if not values or (length is not None and len(values) != length):
+        raise ValueError(f"{name} must have {length or 'some'} numbers: got {value!r}")
+    return [_positive(name, v) for v in values]
+
+
+def _by_name(name, module, value):
+    """What Asteroid's `norms` or `activations` keep under a name."""
+    found = None
+    with contextlib.suppress(ValueError):
+        found = module.get(value)
+    if found is None:
+        raise ValueError(f"{name} must be a name of {module.__name__}: got {value!r}")
+    return found

@@ -1,0 +1,204 @@
+"""What all our models share: multichannel waveforms in and out, safe saving, separation."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from asteroid import models
+from asteroid.models.base_models import BaseEncoderMaskerDecoder
+from torch.nn import functional as F
+
+from asteroid_tfswa import separate
+from asteroid_tfswa.errors import InputError
+
+
+class MusicModel(BaseEncoderMaskerDecoder):
+    """Asteroid's encoder-masker-decoder for multichannel music and named sources.
+
+    Args:
+        encoder (Encoder): waveforms (batch, chan, time) to (batch, chan, freq, frames).
+        masker (nn.Module): the network, with a `get_config` method.
+        decoder (Decoder): (batch, n_src, chan, freq, frames) to (batch, n_src, chan, time).
+        sources (list of str): a name for each source, in the order of the output.
+        in_channels (int): audio channels of the mixture and of each source.
+    """
+
+    def __init__(self, encoder, masker, decoder, sources, in_channels):
+        super().__init__(encoder, masker, decoder)
+        self.sources = list(sources)
+        self.in_channels = in_channels
+
+    @property
+    def n_src(self):
+        """Number of sources (int)."""
+        return len(self.sources)
+
+    def forward(self, wav):
+        """Separate mixtures.
+
+        A mono mixture into a model of more channels is repeated on each of them, and the mean of
+        the output's channels is given back.
+
+        Args:
+            wav (torch.Tensor): mixture, (time), (chan, time) or (batch, chan, time), at least one
+                sample long; chan is `in_channels`, or 1.
+
+        Returns:
+            torch.Tensor: sources, (n_src, time), (n_src, chan, time) or (batch, n_src, chan, time),
+            as long as the input.
+
+        Raises:
+            ValueError: if the shape cannot be read as a mixture for this model.
+        """
+        n_dims = wav.ndim
+        if n_dims == 1:
+            wav = wav[None, None]
+        elif n_dims == 2:
+            wav = wav[None]
+        chan = wav.shape[-2] if wav.ndim == 3 else None
+        if chan not in (1, self.in_channels) or wav.shape[-1] < 1:
+            raise ValueError(
+                f"wav must be (time), (chan, time) or (batch, chan, time) with {self.in_channels} "
+                f"or 1 channels and at least 1 sample: got shape {tuple(wav.shape)}"
+            )
+        out = self.forward_waveforms(wav.expand(-1, self.in_channels, -1))
+        if chan != self.in_channels:
+            out = out.mean(dim=2, keepdim=True)  # (batch, n_src, 1, time)
+        if n_dims == 1:
+            return out[0, :, 0]
+        return out[0] if n_dims == 2 else out
+
+    def forward_waveforms(self, wav):
+        """Separate (batch, in_channels, time) into (batch, n_src, in_channels, time)."""
+        length = wav.shape[-1]
+        stride, kernel_size = self.encoder.stride, self.encoder.filterbank.kernel_size
+        # Whole strides, so that the last sample is covered; a whole window, so that edges reflect.
+        wav = F.pad(wav, (0, kernel_size + -length % stride))
+        tf_rep = self.forward_encoder(wav)  # (batch, chan, freq, frames)
+        masked = self.apply_masks(tf_rep, self.forward_masker(tf_rep))
+        return self.forward_decoder(masked)[..., :length]  # (batch, n_src, chan, time)
+
+    def separate(self, wav, **kwargs):
+        """Separate audio of any length in overlapping chunks.
+
+        Args:
+            wav (torch.Tensor, numpy.ndarray, str or Path): mixture in one of the shapes that
+                `forward` takes, or a file; see `torch_separate` and `file_separate`.
+            **kwargs: passed on.
+
+        Returns:
+            torch.Tensor or numpy.ndarray, like `wav`; for a file the list of written files.
+        """
+        if isinstance(wav, (str, Path)):
+            return self.file_separate(wav, **kwargs)
+        if isinstance(wav, np.ndarray):
+            return self.numpy_separate(wav, **kwargs)
+        return self.torch_separate(wav, **kwargs)
+
+    def torch_separate(self, wav, **kwargs):
+        """Separate a tensor; options of `asteroid_tfswa.separate.separate_wav`."""
+        return separate.separate_wav(self, wav, **kwargs)
+
+    def numpy_separate(self, wav, **kwargs):
+        """Separate an array; options of `asteroid_tfswa.separate.separate_wav`."""
+        return self.torch_separate(torch.from_numpy(wav), **kwargs).numpy()
+
+    def file_separate(self, filename, **kwargs):
+        """Separate a file; options of `asteroid_tfswa.separate.separate_file`."""
+        return separate.separate_file(self, filename, **kwargs)
+
+    def serialize(self):
+        """Asteroid's model dictionary, of types that torch's safe loader reads.
+
+        Returns:
+            dict: ``model_name``, ``state_dict``, ``model_args`` and ``infos``.
+        """
+        conf = super().serialize()
+        versions = conf["infos"]["software_versions"]
+        # TorchVersion is refused by torch.load(weights_only=True).
+        conf["infos"]["software_versions"] = {name: str(v) for name, v in versions.items()}
+        return conf
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_conf_or_path, *args, **kwargs):
+        """Instantiate a model from a file, a hub name or a dictionary of `serialize`.
+
+        Args:
+            pretrained_model_conf_or_path (str, Path or dict): what to load. A dictionary is left
+                as it is.
+            *args, **kwargs: arguments of the model, over those in the file.
+
+        Returns:
+            MusicModel: an instance of the named class, or of `cls` where that is derived from it.
+
+        Raises:
+            InputError: if the file is missing, damaged, no model, or a model of another class.
+        """
+        name = pretrained_model_conf_or_path
+        conf = dict(name) if isinstance(name, dict) else load_model_file(name)
+        missing = {"model_name", "state_dict", "model_args"} - set(conf)
+        if missing:
+            raise InputError(f"{_title(name)} is not a model: it has no {', '.join(missing)}")
+        saved_class = _registered(conf["model_name"])
+        if saved_class is not None and not issubclass(saved_class, cls):
+            if not issubclass(cls, saved_class):
+                raise InputError(
+                    f"{_title(name)} is a {conf['model_name']}, not a {cls.__name__}: load it with "
+                    f"{conf['model_name']}.from_pretrained"
+                )
+            saved_class = cls
+        try:
+            model = (saved_class or cls)(*args, **{**conf["model_args"], **kwargs})
+            model.load_state_dict(conf["state_dict"])
+        except (TypeError, RuntimeError, ValueError) as err:
+            reason = " ".join(str(err).split())[:300]
+            raise InputError(
+                f"{_title(name)} does not fit {(saved_class or cls).__name__}: {reason}"
+            ) from err
+        return model
+
+
+def load_model_file(path):
+    """Read a model file with torch's safe loader.
+
+    Args:
+        path (str or Path): file, or a name that Asteroid finds on its hub (``user/model``).
+
+    Returns:
+        dict: what `serialize` gave.
+
+    Raises:
+        InputError: if the file is missing, damaged, carries code or is no dictionary.
+    """
+    if not os.path.isfile(path):
+        path_like = Path(path).suffix or Path(path).is_absolute() or os.path.exists(path)
+        if path_like and not str(path).startswith(("http://", "https://")):
+            raise InputError(f"model file not found: {str(path)!r}; check the path")
+        from asteroid.utils.hub_utils import cached_download
+
+        path = cached_download(str(path))
+    try:
+        conf = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise InputError(
+            f"{path} is not a model that can be loaded safely: it is no checkpoint, or holds more "
+            "than tensors and plain values; save models with model.serialize() and torch.save"
+        ) from err
+    except (RuntimeError, EOFError, ValueError, KeyError) as err:
+        raise InputError(f"{path} is damaged or not a checkpoint; copy it again") from err
+    if not isinstance(conf, dict):
+        raise InputError(f"{path} is not a model: it holds a {type(conf).__name__}")
+    return conf
+
+
+def _registered(model_name):
+    try:
+        return models.get(model_name)
+    except ValueError:
+        return None
+
+
+def _title(name):
+    return "the dictionary" if isinstance(name, dict) else str(name)

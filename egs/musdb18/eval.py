@@ -1,0 +1,35 @@
+"""Stage 2: separate the test songs and score them with museval."""
+
+import argparse
+from pathlib import Path
+
+from asteroid_tfswa.config import parse_command, run_command
+from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.evaluate import evaluate
+
+RECIPE = Path(__file__).resolve().parent
+
+
+def main():
+    """Evaluate `best_model.pth` of a training."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data_dir", required=True, help="prepared songs, of stage 0")
+    parser.add_argument("--exp_dir", required=True, help="folder of the training, of stage 1")
+    parser.add_argument("--id", default="", help='GPU, "0", or cpu (default: first GPU, or the CPU)')
+    args, conf = parse_command(parser, RECIPE / "local/conf.yml")
+
+    separation = conf["separation"]
+    table = evaluate(
+        Path(args.exp_dir),
+        read_prepared(args.data_dir),
+        device=args.id,
+        segment=separation["sep_segment"],
+        overlap=separation["sep_overlap"],
+        batch_size=separation["sep_batch_size"],
+        n_jobs=separation["score_jobs"],
+    )
+    print(table)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,43 @@
+"""Stage 0: bring a data set, or the built-in songs, into the layout that training reads."""
+
+import argparse
+from pathlib import Path
+
+from asteroid_tfswa.config import parse_command, run_command
+from asteroid_tfswa.data.builtin import make_builtin_songs
+from asteroid_tfswa.data.download import download
+from asteroid_tfswa.data.prepare import prepare
+
+RECIPE = Path(__file__).resolve().parents[1]
+
+
+def main():
+    """Find or make the songs, then prepare them."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--musdb18_dir", default="", help="folder with train/ and test/")
+    parser.add_argument("--download", default="", help="musdb18hq, musdb18 or sample")
+    parser.add_argument("--data_dir", required=True, help="where the prepared songs go")
+    args, conf = parse_command(parser, RECIPE / "local/conf.yml")
+
+    name = None
+    if args.download:
+        name, source_dir = args.download, download(args.download, RECIPE / "data/downloads")
+    elif args.musdb18_dir:
+        source_dir = args.musdb18_dir
+    else:
+        name, source_dir = "builtin", make_builtin_songs(RECIPE / "data/builtin_songs")
+    data = prepare(
+        source_dir,
+        args.data_dir,
+        sources=conf["data"]["sources"],
+        valid_share=conf["data"]["valid_share"],
+        seed=conf["data"]["split_seed"],
+        sample_rate=conf["data"]["sample_rate"],
+        name=name,
+    )
+    counts = ", ".join(f"{len(songs)} {split}" for split, songs in data.splits.items())
+    print(f"{data.name}: {counts} songs. {data.validation}")
+
+
+if __name__ == "__main__":
+    run_command(main)

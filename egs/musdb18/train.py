@@ -1,0 +1,37 @@
+"""Stage 1: train TFSWA-UNet on prepared songs."""
+
+import argparse
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from asteroid_tfswa import TFSWAUNet
+from asteroid_tfswa.config import parse_command, run_command
+from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.engine.train import train
+
+RECIPE = Path(__file__).resolve().parent
+
+
+def main():
+    """Build the model that the configuration names, and train it."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data_dir", required=True, help="prepared songs, of stage 0")
+    parser.add_argument("--exp_dir", required=True, help="where checkpoints and logs go")
+    parser.add_argument("--id", default="", help='GPUs, "0" or "0,1", or cpu (default: all GPUs)')
+    args, conf = parse_command(parser, RECIPE / "local/conf.yml")
+
+    data = read_prepared(args.data_dir)
+    pl.seed_everything(conf["training"]["seed"], verbose=False)
+    model = TFSWAUNet(
+        sources=conf["data"]["sources"],
+        sample_rate=conf["data"]["sample_rate"],
+        **conf["filterbank"],
+        **conf["masknet"],
+    )
+    path = train(model, data, conf, args.exp_dir, devices=args.id)
+    print(f"Best model: {path}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="asteroid-tfswa",
+    version="0.1.0",
+    description="TFSWA-UNet music source separation for Asteroid",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
+    python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import
+    install_requires=[
+        "torch>=2.11,<2.12",  # newest torch for which there is a torchaudio of the same CUDA
+        "torchaudio>=2.11,<2.12",  # must be built for the very torch that is installed
+        "asteroid==0.7.0",  # the version whose gaps this package closes
+        "asteroid-filterbanks==0.4.0",  # base classes of our filterbank
+        "pytorch-lightning>=2.5,<3",  # 2.x is what asteroid 0.7 trains with; 2.5 loads safely
+        "setuptools<81",  # the torchmetrics that asteroid pins imports pkg_resources
+        "requests",  # asteroid imports it without declaring it
+        "numpy",
+        "soundfile>=0.13",  # the first with a libsndfile that reads mp3 and opus well
+        "pyyaml",
+        "tqdm",
+        "tensorboard",  # training logs
+    ],
+    extras_require={
+        "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
+        "dev": ["pytest>=8", "black>=24", "ruff>=0.6"],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

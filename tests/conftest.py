@@ -1,0 +1,31 @@
+"""What all tests share: fixed seeds, and a model small enough to run many times."""
+
+import pytest
+import torch
+
+from asteroid_tfswa import TFSWAUNet
+
+SMALL = dict(
+    sources=["vocals", "drums"],
+    n_bands=2,
+    widths=(4, 8, 16),
+    depths=(2, 1, 1),
+    n_heads=(1, 2, 4),
+    window=(5, 4),
+    n_filters=64,
+    kernel_size=64,
+    stride=16,
+    sample_rate=8000.0,
+)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same random numbers whichever other tests run."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def make_model():
+    """Function that makes a small `TFSWAUNet` in evaluation mode; keywords change its arguments."""
+    return lambda **kwargs: TFSWAUNet(**{**SMALL, **kwargs}).eval()

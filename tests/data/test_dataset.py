@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader
+
+from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
+from asteroid_tfswa.data.songs import Song
+from asteroid_tfswa.errors import InputError
+
+RATE = 1000
+SOURCES = ["vocals", "bass"]
+STEMS = ["bass", "drums", "vocals"]
+
+
+def make_song(folder, number, n_samples=3000, stems=STEMS):
+    """A song whose samples tell where they are from: song, stem and channel, then the time."""
+    folder = folder / f"song{number}"
+    folder.mkdir(parents=True)
+    waves = {}
+    for stem in stems:
+        start = 100 * number + 10 * STEMS.index(stem)
+        wave = np.stack([start + c + np.arange(n_samples) / 1e4 for c in (1, 2)], axis=1)
+        waves[stem] = wave.astype(np.float32)
+    waves["mixture"] = sum(waves.values())
+    paths = {name: folder / f"{name}.wav" for name in waves}
+    for name, wave in waves.items():
+        soundfile.write(paths[name], wave, RATE, subtype="FLOAT")
+    mixture = paths.pop("mixture")
+    return Song(folder.name, folder, dict(sorted(paths.items())), mixture, n_samples, RATE, 2)
+
+
+@pytest.fixture
+def songs(tmp_path):
+    return [make_song(tmp_path, number) for number in (1, 2, 3, 4)]
+
+
+def train_set(songs, **changes):
+    plain = {"segment": 0.5, "sample_rate": RATE, "gain": (1.0, 1.0), "channel_swap": 0.0}
+    return TrainSegments(songs, SOURCES, **{**plain, **changes})
+
+
+def origin(wave):
+    """Song and first sample of a stem made by `make_song`."""
+    value = float(wave.min())
+    return int(value // 100), round((value % 1) * 1e4)
+
+
+def test_random_mixing_draws_each_stem_anew(songs):
+    data = train_set(songs)
+    pairs = set()
+    for number in range(40):
+        mixture, targets = data[number]
+        assert mixture.shape == (2, 500) and targets.shape == (2, 2, 500)
+        assert mixture.dtype == targets.dtype == torch.float32
+        for target, stem in zip(targets, SOURCES):  # in the order of the sources
+            assert (target[0] % 100 // 10 == STEMS.index(stem)).all()
+        extra = mixture - targets.sum(0)  # what is not among the sources is in the mixture
+        assert (extra[0] % 100 // 10 == STEMS.index("drums")).all()
+        pairs.add((origin(targets[0])[0], origin(targets[1])[0]))
+    assert len(pairs) > 8  # of the 16 pairs of songs
+
+
+def test_without_mixing_all_stems_are_of_one_place(songs):
+    data = train_set(songs, random_mix=0)
+    for number in range(10):
+        mixture, (vocals, bass) = data[number]
+        assert origin(vocals) == origin(bass)
+        torch.testing.assert_close(mixture[0], 3 * vocals[0] - 30, atol=1e-3, rtol=0)
+
+
+def test_items_depend_on_seed_and_number_alone(songs):
+    a, b, other = train_set(songs), train_set(songs), train_set(songs, seed=1)
+    for number in (7, 3, 10**9):
+        assert torch.equal(a[number][0], b[number][0])
+        assert not torch.equal(a[number][0], other[number][0])
+    starts = {float(a[number][0].min()) for number in range(50)}
+    assert len(starts) == 50
+
+
+def test_workers_change_nothing(songs):
+    data = train_set(songs, epoch_size=8)
+    alone, helped = (
+        [mixture for mixture, _ in DataLoader(data, 2, sampler=EpochSampler(8), num_workers=n)]
+        for n in (0, 2)
+    )
+    assert len(alone) == 4
+    assert all(torch.equal(a, b) for a, b in zip(alone, helped))
+
+
+def test_gain_and_channel_swap(songs):
+    plain, changed = train_set(songs), train_set(songs, gain=(0.25, 1.25), channel_swap=0.5)
+    gains, swaps = [], []
+    for number in range(60):
+        for before, after in zip(plain[number][1], changed[number][1]):
+            swaps.append(bool(after[0, 0] > after[1, 0]))
+            ratio = after / (before.flip(0) if swaps[-1] else before)
+            torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
+            gains.append(ratio[0, 0].item())
+    assert 0.25 <= min(gains) < 0.35 and 1.15 < max(gains) <= 1.25
+    assert 40 < sum(swaps) < 80
+
+
+def test_a_song_as_long_as_the_segment_and_one_shorter(tmp_path):
+    song = make_song(tmp_path, 1, n_samples=500)
+    assert train_set([song])[0][0].shape == (2, 500)
+    with pytest.raises(InputError, match=r"segment: 0.501 s.*'song1' \(0.50 s\)"):
+        train_set([song], segment=0.501)
+
+
+def test_an_extra_stem_that_a_song_lacks_is_silent(tmp_path):
+    songs = [make_song(tmp_path, 1), make_song(tmp_path, 2, stems=["bass", "vocals"])]
+    data = train_set(songs)
+    silent = [bool((m - t.sum(0)).abs().max() < 1e-3) for m, t in (data[n] for n in range(40))]
+    assert 8 < sum(silent) < 32
+
+
+def test_problems_name_the_song_or_file(songs):
+    with pytest.raises(InputError, match="'piano' is not among the stems of the song 'song1'"):
+        TrainSegments(songs, ["piano"], sample_rate=RATE)
+    with pytest.raises(InputError, match="none to train or validate on"):
+        ValidChunks([], SOURCES)
+    path = songs[0].stems["bass"]
+    wave, _ = soundfile.read(path)
+    soundfile.write(path, wave[:1200], RATE, subtype="FLOAT")
+    chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
+    with pytest.raises(InputError, match="bass.wav: ends at sample 1200"):
+        chunks[1]
+
+
+def test_chunks_are_the_whole_songs(tmp_path):
+    songs = [make_song(tmp_path, 1, n_samples=2300), make_song(tmp_path, 2, n_samples=1000)]
+    chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
+    items = [chunks[number] for number in range(len(chunks))]
+    assert [(song, n) for _, _, song, n in items] == [(0, 1000), (0, 1000), (0, 300), (1, 1000)]
+    whole = torch.cat([targets for _, targets, _, _ in items[:3]], dim=-1)
+    vocals, _ = soundfile.read(songs[0].stems["vocals"], dtype="float32")
+    assert np.array_equal(whole[0, :, :2300].T.numpy(), vocals)
+    assert not whole[..., 2300:].any()
+    mixture, _ = soundfile.read(songs[1].mixture, dtype="float32")
+    assert np.array_equal(items[3][0].T.numpy(), mixture)
+
+
+def shares(rank, world, port, queue):
+    store = distributed.TCPStore("127.0.0.1", port, is_master=False)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    sampler = EpochSampler(10)
+    epochs = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+    queue.put((rank, len(sampler), epochs, list(ShardSampler(7))))
+    distributed.barrier()
+
+
+def test_processes_share_without_overlap():
+    sampler = EpochSampler(10)
+    sampler.set_epoch(2)
+    assert list(sampler) == list(range(20, 30)) and len(sampler) == 10
+
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    context = torch.multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    processes = [
+        context.Process(target=shares, args=(rank, 3, store.port, queue)) for rank in range(3)
+    ]
+    for process in processes:
+        process.start()
+    results = sorted(queue.get() for _ in processes)
+    for process in processes:
+        process.join(30)
+    assert [length for _, length, _, _ in results] == [3, 3, 3]
+    for epoch in (0, 1):
+        drawn = sorted(n for _, _, epochs, _ in results for n in epochs[epoch])
+        assert drawn == list(range(10 * epoch, 10 * epoch + 9))
+    assert sorted(n for *_, shard in results for n in shard) == list(range(7))

@@ -1,0 +1,244 @@
+"""Raw sets of every kind become the one prepared layout, whatever interrupts it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from asteroid_tfswa.data import audio, musdb18
+from asteroid_tfswa.data.prepare import prepare
+from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.errors import InputError
+from tests.data.raw_sets import (
+    RATE,
+    SOURCES,
+    failure,
+    needs_ffmpeg,
+    noise,
+    read,
+    run,
+    write_set,
+    write_song,
+)
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_set(tmp_path / "source")
+
+
+# ---- What comes out ------------------------------------------------------------------------------
+
+
+def test_wav_stems_are_linked_and_summed_to_a_mixture(source):
+    data = run(source, name="mine", license="CC0")
+    assert (data.name, data.license, data.sample_rate, data.n_channels) == ("mine", "CC0", RATE, 2)
+    assert data == read_prepared(source.parent / "prepared")
+    song = data.splits["test"][0]
+    assert (song.name, song.n_samples, list(song.stems)) == ("t", 2000, ["bass", "vocals"])
+    for path in song.stems.values():
+        assert path.is_symlink() and Path(os.readlink(path)).is_absolute()
+    info = sf.info(song.mixture)
+    assert (info.subtype, info.frames, info.channels) == ("FLOAT", 2000, 2)
+    np.testing.assert_array_equal(read(song.mixture), sum(map(read, song.stems.values())))
+
+
+def test_own_mixture_is_kept_and_extra_stems_too(source):
+    sf.write(source / "test" / "t" / "mixture.flac", noise(7), RATE)
+    write_song(source / "test" / "t", stems=["choir"])
+    song = run(source).splits["test"][0]
+    assert list(song.stems) == ["bass", "choir", "vocals"]
+    np.testing.assert_array_equal(read(song.mixture), noise_as_16_bit(7))
+
+
+def noise_as_16_bit(seed):
+    return (np.rint(noise(seed) * 2**15) / 2**15).astype("float32")
+
+
+def test_extra_stems_are_part_of_the_sum(source):
+    write_song(source / "test" / "t", stems=["other"])
+    song = run(source).splits["test"][0]
+    np.testing.assert_allclose(read(song.mixture), sum(map(read, song.stems.values())), atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+def test_coded_stems_are_decoded_without_clipping(source, suffix):
+    folder = source / "train" / "e"
+    loud = np.sign(noise(0, 40000)) * 0.99  # coders overshoot on it
+    folder.mkdir()
+    for stem in SOURCES:
+        sf.write(folder / f"{stem}.{suffix}", loud, RATE)
+    data = run(source)
+    (song,) = [song for song in data.splits["train"] + data.splits["valid"] if song.name == "e"]
+    assert song.n_samples == 40000
+    assert sf.info(song.stems["bass"]).subtype == "FLOAT" and not song.stems["bass"].is_symlink()
+    decoded = read(song.stems["bass"])
+    assert len(decoded) == 40000
+    if suffix != "flac":
+        assert np.abs(decoded).max() > 1.0
+    np.testing.assert_array_equal(read(song.mixture), 2 * decoded)  # of two equal stems
+
+
+@needs_ffmpeg
+def test_real_stem_mp4_is_decoded_as_stempeg_does(tmp_path):
+    stempeg = pytest.importorskip("stempeg")
+    example = stempeg.example_stem_path()
+    for place in ("train/a", "train/b", "test/t"):
+        path = tmp_path / "source" / f"{place}.stem.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(example)
+    data = prepare(tmp_path / "source", tmp_path / "prepared", list(musdb18.STEM_MP4_STREAMS[1:]))
+    song = data.splits["test"][0]
+    expected, rate = stempeg.read_stems(example, dtype=np.float32)
+    assert (song.n_samples, song.sample_rate, song.n_channels) == (expected.shape[1], rate, 2)
+    for stem, wave in zip(musdb18.STEM_MP4_STREAMS, expected, strict=True):
+        np.testing.assert_array_equal(read(song.folder / f"{stem}.wav"), wave)
+
+
+@needs_ffmpeg
+def test_streams_of_different_length_are_cut_to_the_shortest(tmp_path):
+    inputs, maps = [], []
+    for index, stem in enumerate(musdb18.STEM_MP4_STREAMS):
+        sf.write(tmp_path / f"{stem}.wav", noise(index, 30000 + 1024 * (index == 2)), 44100)
+        inputs += ["-i", str(tmp_path / f"{stem}.wav")]
+        maps += ["-map", str(index)]
+    path = tmp_path / "x.stem.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, *maps, "-c:a", "aac", str(path)], check=True)
+    (tmp_path / "out").mkdir()
+    audio.decode_stem_mp4(path, tmp_path / "out", threading.Event())
+    lengths = {stem: len(read(tmp_path / "out" / f"{stem}.wav")) for stem in ("bass", "vocals")}
+    assert lengths["bass"] == lengths["vocals"] >= 30000
+    assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+# ---- Which songs validate ------------------------------------------------------------------------
+
+
+def test_official_split_of_musdb18(tmp_path):
+    names = [*musdb18.VALIDATION_SONGS, *(f"song {index}" for index in range(86))]
+    for name in names:
+        write_song(tmp_path / "source" / "train" / name, n_samples=8)
+    write_song(tmp_path / "source" / "test" / "t", n_samples=8)
+    data = run(tmp_path / "source")
+    assert {song.name for song in data.splits["valid"]} == musdb18.VALIDATION_SONGS
+    assert len(data.splits["train"]) == 86
+    assert data.name == "MUSDB18-HQ" and "non-commercial" in data.license
+    assert "official" in data.validation
+
+
+def test_own_valid_folder_is_used_as_it_is(source):
+    write_song(source / "valid" / "v")
+    data = run(source)
+    assert [song.name for song in data.splits["valid"]] == ["v"]
+    assert [song.name for song in data.splits["train"]] == list("abcd")
+    assert (data.name, data.license) == ("source", "unknown")
+
+
+def test_seeded_share_is_stated_and_repeatable(source, tmp_path):
+    first, again, other = (
+        run(source, tmp_path / f"p{index}", valid_share=0.5, seed=seed)
+        for index, seed in enumerate([0, 0, 3])
+    )
+    names = [[song.name for song in data.splits["valid"]] for data in (first, again, other)]
+    assert names[0] == names[1] != names[2] and len(names[0]) == 2
+    assert sorted(names[0] + [song.name for song in first.splits["train"]]) == list("abcd")
+    assert "2 of the 4 train songs" in first.validation and "seed 0" in first.validation
+
+
+# ---- Preparing again -----------------------------------------------------------------------------
+
+
+def test_complete_set_is_returned_untouched_even_without_its_source(source):
+    for folder in sorted(source.glob("*/*")):
+        shutil.rmtree(folder)
+        write_song(folder, "flac")
+    data = run(source)
+    before = data.splits["test"][0].mixture.stat().st_mtime_ns
+    shutil.rmtree(source)
+    assert run(source) == data
+    assert data.splits["test"][0].mixture.stat().st_mtime_ns == before
+
+
+def test_other_source_options_or_songs_are_refused(source, tmp_path):
+    run(source)
+    for options in ({"seed": 5}, {"valid_share": 0.5}):
+        with pytest.raises(InputError, match=f"was prepared with {next(iter(options))}"):
+            run(source, **options)
+    with pytest.raises(InputError, match="stem 'choir' is missing"):
+        run(source, sources=["choir"])
+    other = tmp_path / "other"
+    shutil.copytree(source, other)
+    with pytest.raises(InputError, match=f"source {source}, now it is {other}.*remove"):
+        run(other, tmp_path / "prepared")
+    write_song(source / "train" / "new")
+    with pytest.raises(InputError, match="songs have changed"):
+        run(source)
+    with pytest.raises(InputError, match="is the source itself"):
+        run(other, other)
+    with pytest.raises(InputError, match="holds songs but no dataset.json"):
+        run(source, other)
+
+
+def test_finished_songs_are_kept_when_another_one_fails(source):
+    for name in "abcd":
+        shutil.rmtree(source / "train" / name)
+        write_song(source / "train" / name, "flac", n_samples=50000)
+    path = source / "train" / "c" / "bass.flac"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert str(path) in failure(source)
+    prepared = source.parent / "prepared"
+    mixtures = {path.parent.name: path for path in prepared.glob("*/*/mixture.wav")}
+    assert sorted(mixtures) == ["a", "b", "d", "t"]
+    before = {name: mixture.stat().st_mtime_ns for name, mixture in mixtures.items()}
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="seed"):  # the half-prepared set knows its options too
+        run(source, seed=1)
+    run(source)
+    assert {name: mixtures[name].stat().st_mtime_ns for name in mixtures} == before
+    assert sorted(path.name for path in prepared.iterdir()) == [
+        "dataset.json",
+        "test",
+        "train",
+        "valid",
+    ]
+
+
+def test_ctrl_c_leaves_no_half_song_and_preparing_again_completes(source):
+    long = write_song(source.parent / "long", "flac", n_samples=1_000_000)
+    for name in "abcd":
+        shutil.rmtree(source / "train" / name)
+        shutil.copytree(long, source / "train" / name)
+    prepared = source.parent / "prepared"
+
+    def interrupt_after_the_first_song():
+        while not (prepared / "train").exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt_after_the_first_song, daemon=True)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, prepared, SOURCES, sample_rate=RATE, n_jobs=1)
+    thread.join()
+    assert not (prepared / "dataset.json").exists()
+    finished = list(prepared.glob("train/*/mixture.wav"))
+    assert 1 <= len(finished) < 3
+    assert all(sf.info(mixture).frames == 1_000_000 for mixture in finished)
+    assert list(prepared.glob(".unfinished/*/*")) == []
+    assert len(run(source).splits["train"]) == 3
+
+
+def test_dataset_file_states_source_and_split(source):
+    run(source)
+    stored = json.loads((source.parent / "prepared" / "dataset.json").read_text())
+    assert stored["source"] == str(source) and stored["validation"].startswith("1 of the 4")
+    assert stored["songs"]["test"] == [{"name": "t", "n_samples": 2000, "stems": sorted(SOURCES)}]

@@ -1,0 +1,207 @@
+"""Training as a user sees it: what is written, going on, stopping, several processes, mistakes."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from asteroid_tfswa.errors import InputError
+from tests.engine import tiny
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tiny.make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir, tmp_path_factory):
+    """A training of two epochs in one go."""
+    exp_dir = tmp_path_factory.mktemp("exp") / "whole"
+    tiny.run(data_dir, exp_dir)
+    return exp_dir
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def last(exp_dir):
+    return load(exp_dir / "checkpoints" / "last.ckpt")
+
+
+def interruptible(data_dir, exp_dir, log):
+    """Train like a command, its output in a file."""
+    for stream in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    try:
+        tiny.run(data_dir, exp_dir, epochs=100_000, num_workers=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_processes(data_dir, tmp_path_factory):
+    """A command that trains in two processes without ffmpeg; starts while other tests run."""
+    exp_dir = tmp_path_factory.mktemp("exp") / "two"
+    changes = json.dumps({"batch_size": 2, "epoch_size": 8})
+    command = [sys.executable, tiny.__file__, data_dir, exp_dir, "cpu:2", changes]
+    env = {**os.environ, "PYTHONPATH": str(REPO), "PATH": "", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process, exp_dir
+        process.terminate()
+
+
+def test_going_on_is_the_same_as_never_having_stopped(data_dir, whole, tmp_path):
+    tiny.run(data_dir, tmp_path, epochs=1)
+    assert last(tmp_path)["global_step"] == 3
+    tiny.run(data_dir, tmp_path, epochs=2, num_workers=2)
+    a, b = last(whole), last(tmp_path)
+    assert a["global_step"] == b["global_step"] == 6
+    for key, weight in a["state_dict"].items():
+        assert torch.equal(weight, b["state_dict"][key]), key
+    lr_a, lr_b = (c["optimizer_states"][0]["param_groups"][0]["lr"] for c in (a, b))
+    assert lr_a == lr_b < 0.01
+    assert load(whole / "best_model.pth")["metrics"] == load(tmp_path / "best_model.pth")["metrics"]
+
+
+def test_what_is_written(whole):
+    package = load(whole / "best_model.pth")
+    assert package["dataset"] == "tiny"
+    assert package["licenses"][0]["license"] == "CC0"
+    assert package["training_config"] == tiny.make_conf()
+    assert set(package["metrics"]) == {"val_loss", "val_usdr", "epoch"}
+    model = tiny.TinyModel.from_pretrained(str(whole / "best_model.pth"))
+    best = load(whole / "checkpoints" / "best.ckpt")
+    assert package["metrics"]["epoch"] == best["epoch"] + 1
+    assert torch.equal(model.conv.weight, best["state_dict"]["model.conv.weight"])
+    assert any((whole / "logs").glob("events.*"))
+    assert (whole / "conf.yml").exists()
+    assert not list(whole.rglob("*.tmp*"))
+
+
+def test_a_complete_training_is_left_alone(data_dir, whole, tmp_path):
+    exp_dir = shutil.copytree(whole, tmp_path / "copy")
+    before = (exp_dir / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    (exp_dir / "best_model.pth").unlink()
+    assert tiny.run(data_dir, exp_dir) == exp_dir / "best_model.pth"
+    assert (exp_dir / "best_model.pth").exists()
+    assert (exp_dir / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"lr": 0.1}, "optim.lr: 0.1 differs from 0.01"),
+        ({"loss": "mse"}, "training.loss"),
+        ({"epochs": 3, "sources": ["drums", "vocals"]}, "data.sources"),
+        ({"epochs": 3, "devices": "cpu:2"}, "devices"),
+    ],
+)
+def test_another_configuration_is_refused(data_dir, whole, changes, named):
+    with pytest.raises(InputError, match=named):
+        tiny.run(data_dir, whole, **changes)
+
+
+def test_a_damaged_checkpoint_is_named(data_dir, whole, tmp_path):
+    exp_dir = shutil.copytree(whole, tmp_path / "copy")
+    path = exp_dir / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="last.ckpt"):
+        tiny.run(data_dir, exp_dir, epochs=3)
+
+
+def test_ctrl_c_leaves_a_model_and_a_place_to_go_on(data_dir, tmp_path):
+    exp_dir, log = tmp_path / "exp", tmp_path / "log"
+    fork = multiprocessing.get_context("fork")  # a new interpreter would import for ten seconds
+    process = fork.Process(target=interruptible, args=(data_dir, exp_dir, log))
+    process.start()
+    while not (exp_dir / "checkpoints" / "last.ckpt").exists() and process.is_alive():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 130
+    assert "Traceback" not in log.read_text() and "Warning" not in log.read_text()
+    done = last(exp_dir)["epoch"] + 1
+    assert load(exp_dir / "best_model.pth")["metrics"]["epoch"] <= done
+    assert not list(exp_dir.rglob("*.tmp*"))
+    tiny.run(data_dir, exp_dir, epochs=done + 1)
+    assert last(exp_dir)["epoch"] == done
+
+
+def test_nan_stops_with_the_place(data_dir, tmp_path, monkeypatch):
+    good = tiny.TinyModel.forward
+
+    def breaks_in_second_epoch(self, wave):
+        self.calls = getattr(self, "calls", 0) + self.training
+        return good(self, wave) * (float("nan") if self.calls > 4 else 1)
+
+    monkeypatch.setattr(tiny.TinyModel, "forward", breaks_in_second_epoch)
+    with pytest.raises(InputError, match="nan in epoch 2, step 4"):
+        tiny.run(data_dir, tmp_path)
+    assert last(tmp_path)["epoch"] == 0
+    assert load(tmp_path / "best_model.pth")["metrics"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_unreadable_file_gives_one_line(data_dir, tmp_path, num_workers):
+    copy = shutil.copytree(data_dir, tmp_path / "data")
+    for song in "abc":
+        path = copy / "train" / song / "drums.wav"
+        path.write_bytes(path.read_bytes()[:30])
+    with pytest.raises(InputError, match=r"drums.wav: cannot be read") as caught:
+        tiny.run(copy, tmp_path / "exp", num_workers=num_workers)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"devices": "64"}, "devices: GPU 64 is not there"),
+        ({"devices": "gpu"}, "devices: 'gpu'"),
+        ({"precision": "16"}, "precision: '16'"),
+        ({"precision": "16-mixed"}, "16-mixed needs a GPU"),
+        ({"loss": "sdr"}, "loss: 'sdr' is unknown; choose from l1"),
+        ({"epoch_size": 3}, "epoch_size: 3"),
+        ({"segment": 2.2}, "segment: 2.2 s is longer than the song 'c'"),
+        ({"sample_rate": 44100}, "sample_rate: 44100 and 8000"),
+        ({"sources": ["drums", "vocals"]}, "sources"),
+    ],
+)
+def test_mistakes_are_named(data_dir, tmp_path, changes, named):
+    with pytest.raises(InputError, match=named):
+        tiny.run(data_dir, tmp_path / "exp", **changes)
+    assert not (tmp_path / "exp").exists()
+
+
+def test_accumulated_bfloat16_with_each_loss(data_dir, tmp_path):
+    for loss in ("mse", "multi_scale_spectral"):
+        changes = {"loss": loss, "accumulate": 2, "precision": "bf16-mixed", "epochs": 1}
+        tiny.run(data_dir, tmp_path / loss, **changes)
+        assert last(tmp_path / loss)["global_step"] == 2  # of 3 batches
+
+
+def test_two_processes_train_and_score_as_one(data_dir, two_processes, tmp_path):
+    """Their batches together are the batch of one: no item drawn twice, none left out."""
+    tiny.run(data_dir, tmp_path, batch_size=4, epoch_size=8)
+    process, exp_dir = two_processes
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.count("val_usdr") == 2  # one line for each epoch, from one process
+    assert "Warning" not in err
+    one, two = last(tmp_path), last(exp_dir)
+    for key, weight in one["state_dict"].items():
+        torch.testing.assert_close(weight, two["state_dict"][key], atol=1e-6, rtol=1e-5)
+    assert one["metrics"] == pytest.approx(two["metrics"], rel=1e-5)
