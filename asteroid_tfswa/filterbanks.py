@@ -33,11 +33,12 @@ class FFTSTFTFB(Filterbank):
                 f"n_filters must equal kernel_size and be even: got n_filters={n_filters} and "
                 f"kernel_size={kernel_size}"
             )
-        super().__init__(n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
-        if not 1 <= self.stride <= kernel_size // 2:
+        stride = kernel_size // 2 if stride is None else stride
+        if not isinstance(stride, int) or not 1 <= stride <= kernel_size // 2:
             raise ValueError(
                 f"stride must be between 1 and kernel_size // 2 = {kernel_size // 2}: got {stride}"
             )
+        super().__init__(n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
         self.n_feats_out = n_filters + 2
         window = torch.hann_window(kernel_size, periodic=True, dtype=torch.float64).sqrt()
         self.register_buffer("window", window.float(), persistent=False)

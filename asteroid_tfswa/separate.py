@@ -60,7 +60,7 @@ def separate_blocks(model, blocks, segment=SEGMENT, overlap=OVERLAP, batch_size=
 
 def _fade_in(n):
     """A quarter of zeros, a ramp, a quarter of ones; with its mirror image it sums to one."""
-    ramp = (torch.arange(n) + 0.5 - n / 4) / max(n / 2, 1)
+    ramp = (torch.arange(n) + 0.5 - n / 4) / (n / 2)
     return ramp.clamp(0, 1)
 
 
@@ -116,7 +116,9 @@ def separate_wav(model, wav, **kwargs):
     if wav.ndim == 3:
         return torch.stack([separate_wav(model, item, **kwargs) for item in wav])
     wav = wav.to(torch.get_default_dtype())
-    parts = list(separate_blocks(model, [wav], **kwargs)) or [model(wav)]  # which says what is wrong
+    parts = list(separate_blocks(model, [wav], **kwargs)) or [
+        model(wav)
+    ]  # which says what is wrong
     return torch.cat(parts, dim=-1).to(wav.device)
 
 
@@ -163,10 +165,17 @@ def separate_file(model, path, output_dir=None, progress=None, **kwargs):
                 tmp, "w", reader.samplerate, reader.channels, subtype="FLOAT"
             )
             writers.append(stack.enter_context(writer))
-        blocks = (torch.from_numpy(b.T) for b in reader.blocks(BLOCK, dtype="float32", always_2d=True))
-        for sources in separate_blocks(model, blocks, **kwargs):
+        for sources in separate_blocks(model, _read_blocks(reader), **kwargs):
             for writer, source in zip(writers, sources):
                 writer.write(np.ascontiguousarray(source.numpy().T))
             if progress is not None:
                 progress(sources.shape[-1])
     return paths
+
+
+def _read_blocks(reader):
+    try:
+        for block in reader.blocks(BLOCK, dtype="float32", always_2d=True):
+            yield torch.from_numpy(block.T)  # (chan, time)
+    except soundfile.LibsndfileError as err:
+        raise InputError(f"{reader.name} is damaged: {err.error_string}") from err

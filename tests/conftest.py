@@ -5,18 +5,18 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 
-SMALL = dict(
-    sources=["vocals", "drums"],
-    n_bands=2,
-    widths=(4, 8, 16),
-    depths=(2, 1, 1),
-    n_heads=(1, 2, 4),
-    window=(5, 4),
-    n_filters=64,
-    kernel_size=64,
-    stride=16,
-    sample_rate=8000.0,
-)
+SMALL = {
+    "sources": ["vocals", "drums"],
+    "n_bands": 2,
+    "widths": (4, 8, 16),
+    "depths": (2, 1, 1),
+    "n_heads": (1, 2, 4),
+    "window": (5, 4),
+    "n_filters": 64,
+    "kernel_size": 64,
+    "stride": 16,
+    "sample_rate": 8000.0,
+}
 
 
 @pytest.fixture(autouse=True)

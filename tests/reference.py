@@ -73,7 +73,10 @@ def masker(state, x, n_heads, window, n_bands=1, training=False, mask_act=torch.
     x = F.conv2d(x, state["head.3.weight"], state["head.3.bias"])
 
     x = torch.stack(
-        [torch.cat([x[:, c + k] for k in range(n_bands)], dim=-1) for c in range(0, x.shape[1], n_bands)],
+        [
+            torch.cat([x[:, c + k] for k in range(n_bands)], dim=-1)
+            for c in range(0, x.shape[1], n_bands)
+        ],
         dim=1,
     )
     return mask_act(x[:, :, :n_frames, :n_bins])
@@ -123,7 +126,11 @@ def swa(state, x, n_heads, window, shifted):
     size_t, size_f = qkv.shape[1:3]
     regions = torch.zeros(size_t, size_f, dtype=torch.long)
     n_regions = 0
-    for t in (slice(0, size_t - w_t), slice(size_t - w_t, size_t - s_t), slice(size_t - s_t, size_t)):
+    for t in (
+        slice(0, size_t - w_t),
+        slice(size_t - w_t, size_t - s_t),
+        slice(size_t - s_t, size_t),
+    ):
         for f in (
             slice(0, size_f - w_f),
             slice(size_f - w_f, size_f - s_f),

@@ -14,8 +14,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 
-# What may change between a start and the next: it does not change what an epoch is.
-MAY_CHANGE = ("training.epochs", "data.num_workers")
+# Keys and sections that may change between a start and the next: an epoch stays what it was.
+MAY_CHANGE = ("training.epochs", "data.num_workers", "separation")
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -75,7 +75,9 @@ def check_continues(exp_dir, conf, steps_per_epoch):
     checkpoint = load_checkpoint(last)
     before, now = (flatten_dict(c, sep=".") for c in (checkpoint["training_config"], conf))
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key) and key not in MAY_CHANGE:
+        if key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE:
+            continue
+        if before.get(key) != now.get(key):
             raise InputError(
                 f"{key}: {now.get(key)} differs from {before.get(key)}, with which the training in "
                 f"{exp_dir} began ({conf_file}); use that value or another folder"
@@ -88,6 +90,19 @@ def check_continues(exp_dir, conf, steps_per_epoch):
             "as many or another folder"
         )
     return epochs
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best epoch, and knows its score also after its folder was moved.
+
+    Lightning's own forgets the score then, and takes the next epoch for the best.
+    """
+
+    def load_state_dict(self, state_dict):
+        """Take up the score, at the place where the file is now."""
+        path, score = self.format_checkpoint_name({}), state_dict["best_model_score"]
+        here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
+        super().load_state_dict({**state_dict, **here, "best_k_models": {path: score}})
 
 
 def checkpoint_callbacks(folder, monitor):
@@ -106,7 +121,7 @@ def checkpoint_callbacks(folder, monitor):
         "enable_version_counter": False,
     }
     return [
-        ModelCheckpoint(filename="best", monitor=monitor, mode="max", **common),
+        BestCheckpoint(filename="best", monitor=monitor, mode="max", **common),
         ModelCheckpoint(filename="last", **common),
     ]
 

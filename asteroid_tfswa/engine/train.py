@@ -70,20 +70,23 @@ def train(model, data, conf, exp_dir, devices=""):
     hardware = choose_devices(devices, conf["training"]["precision"])
     steps_per_epoch = count_steps(conf["training"], hardware["n_devices"])
     epochs_done = check_continues(exp_dir, conf, steps_per_epoch)
+    system = make_system(model, data, conf, steps_per_epoch)
+    # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
+    system.train_loader.sampler.set_epoch(epochs_done)
+    best, is_first = checkpoints / "best.ckpt", rank_zero_only.rank == 0
+    if is_first and not epochs_done:
+        best.unlink(missing_ok=True)  # of a training that was removed
     try:
         if epochs_done < conf["training"]["epochs"]:
-            system = make_system(model, data, conf, steps_per_epoch)
-            # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
-            system.train_loader.sampler.set_epoch(epochs_done)
-            if rank_zero_only.rank == 0:
+            if is_first:
                 with atomic_write(exp_dir / "conf.yml") as tmp:
                     tmp.write_text(yaml.safe_dump(conf, sort_keys=False))
             with quiet_lightning():
                 trainer = make_trainer(conf, exp_dir, hardware)
                 fit(trainer, system, checkpoints / "last.ckpt" if epochs_done else None)
     finally:
-        if rank_zero_only.rank == 0 and (checkpoints / "best.ckpt").exists():
-            save_best_model(model, checkpoints / "best.ckpt", data, best_model)
+        if is_first and best.exists():
+            save_best_model(model, best, data, best_model)
     return best_model
 
 
@@ -126,6 +129,7 @@ def make_system(model, data, conf, steps_per_epoch):
     """
     c, training, optim = conf["data"], conf["training"], dict(conf["optim"])
     fits = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
+    fits["in_channels"] = (model.in_channels, data.n_channels)
     fits["sources"] = (list(c["sources"]), list(model.sources))
     for key, values in fits.items():
         if any(value != values[0] for value in values):
@@ -175,8 +179,8 @@ def make_trainer(conf, exp_dir, hardware):
         pytorch_lightning.Trainer: for the epochs of the configuration.
     """
     training = conf["training"]
-    # Processes validate different numbers of chunks: nothing may wait for the others at every step.
-    # MusicSystem shares the buffers once, before each validation.
+    # MusicSystem shares the buffers, once before each validation. DDP's own way waits for every
+    # process at the first batch, and one with no songs to validate never has a first batch.
     several = hardware["n_devices"] > 1
     strategy = DDPStrategy(broadcast_buffers=False) if several else "auto"
     return pl.Trainer(

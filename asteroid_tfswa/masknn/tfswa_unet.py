@@ -58,10 +58,10 @@ class TFSWAUNetMasker(nn.Module):
         mask_act="sigmoid",
     ):
         super().__init__()
-        self.in_chan = _positive("in_chan", in_chan)
-        self.n_src = _positive("n_src", n_src)
-        self.out_chan = _positive("out_chan", in_chan if out_chan is None else out_chan)
-        self.n_bands = _positive("n_bands", n_bands)
+        self.in_chan = positive_int("in_chan", in_chan)
+        self.n_src = positive_int("n_src", n_src)
+        self.out_chan = positive_int("out_chan", in_chan if out_chan is None else out_chan)
+        self.n_bands = positive_int("n_bands", n_bands)
         self.widths = _positive_list("widths", widths)
         self.depths = _positive_list("depths", depths, len(self.widths))
         self.n_heads = _positive_list("n_heads", n_heads, len(self.widths))
@@ -86,7 +86,9 @@ class TFSWAUNetMasker(nn.Module):
         )
         self.bottleneck = Stage(**stages[-1])
         self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU())
+            nn.Sequential(
+                nn.ConvTranspose2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU()
+            )
             for out, inp in reversed(pairs)
         )
         self.decoder = nn.ModuleList(Stage(**stage) for stage in reversed(stages[:-1]))
@@ -227,7 +229,8 @@ def _init_weights(module):
             nn.init.zeros_(module.bias)
 
 
-def _positive(name, value):
+def positive_int(name, value):
+    """Give back `value`, or raise a ValueError that names it if it is no integer of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1: got {value!r}")
     return value
@@ -240,7 +243,7 @@ def _positive_list(name, value, length=None):
         values = values * length
     if not values or (length is not None and len(values) != length):
         raise ValueError(f"{name} must have {length or 'some'} numbers: got {value!r}")
-    return [_positive(name, v) for v in values]
+    return [positive_int(name, v) for v in values]
 
 
 def _by_name(name, module, value):

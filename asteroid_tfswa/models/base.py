@@ -52,7 +52,7 @@ class MusicModel(BaseEncoderMaskerDecoder):
         Raises:
             ValueError: if the shape cannot be read as a mixture for this model.
         """
-        n_dims = wav.ndim
+        n_dims, shape = wav.ndim, tuple(wav.shape)
         if n_dims == 1:
             wav = wav[None, None]
         elif n_dims == 2:
@@ -61,7 +61,7 @@ class MusicModel(BaseEncoderMaskerDecoder):
         if chan not in (1, self.in_channels) or wav.shape[-1] < 1:
             raise ValueError(
                 f"wav must be (time), (chan, time) or (batch, chan, time) with {self.in_channels} "
-                f"or 1 channels and at least 1 sample: got shape {tuple(wav.shape)}"
+                f"or 1 channels and at least 1 sample: got shape {shape}"
             )
         out = self.forward_waveforms(wav.expand(-1, self.in_channels, -1))
         if chan != self.in_channels:
@@ -179,15 +179,17 @@ def load_model_file(path):
         from asteroid.utils.hub_utils import cached_download
 
         path = cached_download(str(path))
-    try:
-        conf = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
-        raise InputError(
-            f"{path} is not a model that can be loaded safely: it is no checkpoint, or holds more "
-            "than tensors and plain values; save models with model.serialize() and torch.save"
-        ) from err
-    except (RuntimeError, EOFError, ValueError, KeyError) as err:
-        raise InputError(f"{path} is damaged or not a checkpoint; copy it again") from err
+    with open(path, "rb") as file:
+        try:
+            conf = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as err:
+            raise InputError(
+                f"{path} is not a model that can be loaded safely: it is no checkpoint, or holds "
+                "more than tensors and plain values; save models with model.serialize() and "
+                "torch.save"
+            ) from err
+        except Exception as err:  # damaged data: IndexError, struct.error, OSError and many more
+            raise InputError(f"{path} is damaged or not a checkpoint; copy it again") from err
     if not isinstance(conf, dict):
         raise InputError(f"{path} is not a model: it holds a {type(conf).__name__}")
     return conf

@@ -4,7 +4,7 @@ import torch
 from asteroid_filterbanks.transforms import from_torch_complex, to_torch_complex
 
 from asteroid_tfswa.filterbanks import make_enc_dec
-from asteroid_tfswa.masknn.tfswa_unet import TFSWAUNetMasker
+from asteroid_tfswa.masknn.tfswa_unet import TFSWAUNetMasker, positive_int
 from asteroid_tfswa.models.base import MusicModel
 
 
@@ -82,8 +82,11 @@ class TFSWAUNet(MusicModel):
         sources = _source_names(n_src, sources)
         if mask_type not in ("magnitude", "complex"):
             raise ValueError(f"mask_type must be 'magnitude' or 'complex': got {mask_type!r}")
-        if not 0 < mag_power <= 1:
-            raise ValueError(f"mag_power must be above 0 and at most 1: got {mag_power}")
+        positive_int("in_channels", in_channels)
+        if not isinstance(mag_power, (int, float)) or not 0 < mag_power <= 1:
+            raise ValueError(f"mag_power must be above 0 and at most 1: got {mag_power!r}")
+        if not isinstance(sample_rate, (int, float)) or sample_rate <= 0:
+            raise ValueError(f"sample_rate must be a number above 0: got {sample_rate!r}")
         encoder, decoder = make_enc_dec(
             fb_name, n_filters, kernel_size, stride=stride, sample_rate=float(sample_rate)
         )
@@ -117,14 +120,15 @@ class TFSWAUNet(MusicModel):
         # The network leaves out the Nyquist bin, which takes the mask of the bin below: a power of
         # two is halved by every stage without padding.
         spec = spec[..., :-1]
+        level = spec.abs().mean(dim=(1, 2, 3), keepdim=True)
+        tiny = torch.finfo(level.dtype).tiny  # whose inverse is finite
+        spec = spec / torch.where(level > tiny, level, 1.0)
         mag = spec.abs()
-        level = mag.mean(dim=(1, 2, 3), keepdim=True)
-        gain = 1 / torch.where(level > 0, level, 1.0)
+        compression = mag.clamp(min=tiny) ** (self.mag_power - 1)
         if self.mask_type == "magnitude":
-            x = (mag * gain) ** self.mag_power
+            x = mag * compression
         else:
-            direction = spec / torch.where(mag > 0, mag, 1.0)
-            x = (mag * gain) ** self.mag_power * direction
+            x = spec * compression
             x = torch.cat([x.real, x.imag], dim=1)  # (batch, 2 * chan, frames, bins)
         masks = self.masker(x)  # (batch, n_src * (2 *) chan, frames, bins)
         masks = torch.cat([masks, masks[..., -1:]], dim=-1).transpose(-1, -2)
@@ -155,7 +159,7 @@ class TFSWAUNet(MusicModel):
         return {
             **self.encoder.filterbank.get_config(),
             **masker_args,
-            "sources": self.sources,
+            "sources": list(self.sources),
             "in_channels": self.in_channels,
             "mask_type": self.mask_type,
             "mag_power": self.mag_power,
@@ -164,10 +168,12 @@ class TFSWAUNet(MusicModel):
 
 def _source_names(n_src, sources):
     if sources is None:
-        n_src = 1 if n_src is None else n_src
+        n_src = 1 if n_src is None else positive_int("n_src", n_src)
         sources = ["vocals"] if n_src == 1 else [f"source{i + 1}" for i in range(n_src)]
     if isinstance(sources, str) or not sources or len(set(sources)) != len(sources):
         raise ValueError(f"sources must be a list of different names: got {sources!r}")
+    if not all(isinstance(name, str) and name and not set(name) & set("/\\") for name in sources):
+        raise ValueError(f"sources must be names that files can have: got {sources!r}")
     if n_src not in (None, len(sources)):
         raise ValueError(f"n_src must be the number of sources, {len(sources)}: got {n_src}")
     return list(sources)

@@ -40,21 +40,22 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . local/paths.sh
 . local/environment.sh
 
+export PYTHONUNBUFFERED=1
 mkdir -p logs
 if [[ $stage -le 0 && $stop_stage -ge 0 ]]; then
   echo "Stage 0: data in $data_dir"
   "$python_path" local/prepare_data.py --musdb18_dir "$musdb18_dir" --download "$download" \
-    --data_dir "$data_dir" --conf "$conf" "${conf_options[@]}" 2>&1 | tee -i "logs/data_$tag.log"
+    --data_dir "$data_dir" --conf "$conf" "${conf_options[@]}" | tee -i "logs/data_$tag.log"
 fi
 
 if [[ $stage -le 1 && $stop_stage -ge 1 ]]; then
   echo "Stage 1: training in $exp_dir"
   "$python_path" train.py --data_dir "$data_dir" --exp_dir "$exp_dir" --id "$id" \
-    --conf "$conf" "${conf_options[@]}" 2>&1 | tee -i "logs/train_$tag.log"
+    --conf "$conf" "${conf_options[@]}" | tee -i "logs/train_$tag.log"
 fi
 
 if [[ $stage -le 2 && $stop_stage -ge 2 ]]; then
   echo "Stage 2: separation and scores in $exp_dir"
   "$python_path" eval.py --data_dir "$data_dir" --exp_dir "$exp_dir" --id "$id" \
-    --conf "$conf" "${conf_options[@]}" 2>&1 | tee -i "logs/eval_$tag.log"
+    --conf "$conf" "${conf_options[@]}" | tee -i "logs/eval_$tag.log"
 fi

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny
 
@@ -164,6 +166,20 @@ def test_an_unreadable_file_gives_one_line(data_dir, tmp_path, num_workers):
     with pytest.raises(InputError, match=r"drums.wav: cannot be read") as caught:
         tiny.run(copy, tmp_path / "exp", num_workers=num_workers)
     assert "\n" not in str(caught.value)
+
+
+def test_a_moved_training_knows_its_best_epoch(data_dir, tmp_path):
+    changes = {"lr": 1.0, "lr_decay": 1.0}  # diverges: the first epoch is the best
+    tiny.run(data_dir, tmp_path / "here", epochs=1, **changes)
+    (tmp_path / "here").rename(tmp_path / "there")
+    tiny.run(data_dir, tmp_path / "there", epochs=2, **changes)
+    assert load(tmp_path / "there" / "best_model.pth")["metrics"]["epoch"] == 1
+    assert last(tmp_path / "there")["epoch"] == 1
+
+
+def test_how_to_separate_may_change(data_dir, whole):
+    data, conf = read_prepared(data_dir), tiny.make_conf()
+    train(tiny.TinyModel(), data, {**conf, "separation": {"overlap": 0.5}}, whole, "cpu")
 
 
 @pytest.mark.parametrize(

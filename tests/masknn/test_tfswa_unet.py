@@ -7,10 +7,22 @@ import torch
 from asteroid.masknn import norms
 from torch import nn
 
-from asteroid_tfswa.masknn.tfswa_unet import TFSWABlock, TFSWAUNetMasker, merge_bands, split_bands
+from asteroid_tfswa.masknn.tfswa_unet import (
+    TFSWABlock,
+    TFSWAUNetMasker,
+    merge_bands,
+    split_bands,
+)
 from tests import reference
 
-SMALL = dict(in_chan=2, n_src=2, widths=(4, 8), depths=(2, 1), n_heads=2, window=(5, 4))
+SMALL = {
+    "in_chan": 2,
+    "n_src": 2,
+    "widths": (4, 8),
+    "depths": (2, 1),
+    "n_heads": 2,
+    "window": (5, 4),
+}
 
 
 @pytest.fixture(scope="module")

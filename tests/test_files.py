@@ -1,0 +1,76 @@
+"""Files appear whole or not at all."""
+
+import os
+import signal
+import stat
+
+import pytest
+
+from asteroid_tfswa.files import atomic_write
+
+
+def test_file_appears_when_the_block_has_ended(tmp_path):
+    path = tmp_path / "new" / "folder" / "scores.json"
+    with atomic_write(path) as tmp:
+        tmp.write_text("half")
+        assert not path.exists()
+        assert tmp.parent == path.parent and tmp.suffix == ".json" and tmp.name.startswith(".")
+    assert path.read_text() == "half"
+    assert os.listdir(path.parent) == ["scores.json"]
+
+
+def test_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_write(str(path)) as tmp:
+        tmp.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+def test_nothing_is_left_by_an_error(tmp_path, error, old):
+    path = tmp_path / "a.txt"
+    if old is not None:
+        path.write_text(old)
+    with pytest.raises(error), atomic_write(path) as tmp:
+        tmp.write_text("half")
+        raise error
+    assert os.listdir(tmp_path) == ([] if old is None else ["a.txt"])
+    assert old is None or path.read_text() == old
+
+
+def test_nothing_is_left_by_ctrl_c(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a.txt") as tmp:
+        tmp.write_text("half")
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    assert os.listdir(tmp_path) == []
+
+
+def test_error_is_the_users_own_where_the_temporary_file_is_gone(tmp_path):
+    with pytest.raises(KeyError), atomic_write(tmp_path / "a.txt") as tmp:
+        tmp.unlink()
+        raise KeyError
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_any_other_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "a.txt") as tmp:
+            tmp.write_text("x")
+        assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as one, atomic_write(path) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"  # the last to end
