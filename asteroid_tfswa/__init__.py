@@ -3,7 +3,7 @@
 Importing the package registers its models: ``asteroid.models.get("TFSWAUNet")`` finds them.
 """
 
-from asteroid_tfswa import _compat  # noqa: F401  first: says what to install where a pair cannot work
+from asteroid_tfswa import _compat  # noqa: F401  first: it says what to install
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models import TFSWAUNet
 

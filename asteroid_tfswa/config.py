@@ -54,7 +54,7 @@ def parse_command(parser, base, argv=None):
     """
     sections = read_yaml(base)
     defaults = {key: value for section in sections.values() for key, value in section.items()}
-    comments = dict(re.findall(r"^  (\w+):.*?  # (.*)$", Path(base).read_text(), flags=re.M))
+    comments = dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text()))
     parser.add_argument("--conf", help="YAML file with the keys to change", metavar="FILE")
     for title, section in sections.items():
         group = parser.add_argument_group(f"{title} (keys of {Path(base).name})")
@@ -72,15 +72,9 @@ def parse_command(parser, base, argv=None):
     args = parser.parse_args(argv)
 
     changes = _flatten(args.conf, read_yaml(args.conf), sections) if args.conf else {}
-    for key in defaults:
+    for key, default in defaults.items():
         if hasattr(args, key):
-            words = getattr(args, key)
-            text = f"[{', '.join(words)}]" if isinstance(words, list) else words
-            try:
-                changes[key] = yaml.load(text, _Loader) if text else ""
-            except yaml.YAMLError:
-                changes[key] = text
-            changes[key] = _checked(f"--{key}", changes[key], defaults[key], text)
+            changes[key] = _parsed(f"--{key}", getattr(args, key), default)
             delattr(args, key)
     conf = {
         title: {key: changes.get(key, value) for key, value in section.items()}
@@ -126,6 +120,16 @@ def run_command(main):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _parsed(name, words, default):
+    """Words of the command line, read as they would be in the YAML file."""
+    text = f"[{', '.join(words)}]" if isinstance(words, list) else words
+    try:
+        value = yaml.load(text, _Loader) if text else ""
+    except yaml.YAMLError:
+        value = text
+    return _checked(name, value, default, text)
 
 
 def _flatten(path, conf, sections):

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.score_tables import format_table, summarise, write_summary
 from asteroid_tfswa.scores import (
     METHODS,
     METRICS,
@@ -20,11 +21,8 @@ from asteroid_tfswa.scores import (
     _score_files,
     best_gain_baseline,
     evaluate_songs,
-    format_table,
     mixture_baseline,
     score_song,
-    summarise,
-    write_summary,
 )
 
 museval = pytest.importorskip(

@@ -3,8 +3,6 @@
 All maps here are channels-last tokens, (batch, time, freq, chan).
 """
 
-from typing import List, Tuple
-
 import torch
 from asteroid.utils.torch_utils import script_if_tracing
 from torch import nn
@@ -52,7 +50,7 @@ class AttentionLayer(nn.Module):
 class TSA(AttentionLayer):
     """Temporal sequence attention: each frequency bin is a sequence over time."""
 
-    def attend(self, qkv):  # noqa: D102
+    def attend(self, qkv):
         out = sequence_attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
         return out.transpose(1, 2)
 
@@ -60,7 +58,7 @@ class TSA(AttentionLayer):
 class FSA(AttentionLayer):
     """Frequency sequence attention: each time frame is a sequence over frequency."""
 
-    def attend(self, qkv):  # noqa: D102
+    def attend(self, qkv):
         return sequence_attention(qkv, self.n_heads)
 
 
@@ -83,7 +81,7 @@ class SWA(AttentionLayer):
         self.window = tuple(window)
         self.shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
 
-    def attend(self, qkv):  # noqa: D102
+    def attend(self, qkv):
         return window_attention(qkv, self.n_heads, self.window, self.shift)
 
 
@@ -106,7 +104,7 @@ def sequence_attention(qkv, n_heads: int):
 
 @script_if_tracing  # so that a traced model takes maps of any size
 def window_attention(
-    qkv: torch.Tensor, n_heads: int, window: Tuple[int, int], shift: Tuple[int, int]
+    qkv: torch.Tensor, n_heads: int, window: tuple[int, int], shift: tuple[int, int]
 ) -> torch.Tensor:
     """Multi-head self-attention within windows that are cut off at the border of the map.
 
@@ -141,7 +139,7 @@ def window_attention(
     return torch.cat(rows, dim=1)
 
 
-def spans(length: int, window: int, shift: int) -> List[Tuple[int, int, int]]:
+def spans(length: int, window: int, shift: int) -> list[tuple[int, int, int]]:
     """Cut an axis into windows: a short one before the shift, whole ones, a short one at the end.
 
     Args:
@@ -159,7 +157,7 @@ def spans(length: int, window: int, shift: int) -> List[Tuple[int, int, int]]:
     first = min(shift, length)
     whole = (length - first) // window
     last = length - first - whole * window
-    out: List[Tuple[int, int, int]] = []
+    out: list[tuple[int, int, int]] = []
     if first > 0:
         out.append((0, 1, first))
     if whole > 0:

@@ -71,7 +71,7 @@ class TFSWAUNetMasker(nn.Module):
         norm = _by_name("norm_type", norms, norm_type)
 
         stages = [
-            dict(chan=chan, depth=depth, n_heads=heads, window=self.window, norm=norm)
+            {"chan": chan, "depth": depth, "n_heads": heads, "window": self.window, "norm": norm}
             for chan, depth, heads in zip(self.widths, self.depths, self.n_heads)
         ]
         first = self.widths[0]

@@ -15,7 +15,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", required=True, help="prepared songs, of stage 0")
     parser.add_argument("--exp_dir", required=True, help="folder of the training, of stage 1")
-    parser.add_argument("--id", default="", help='GPU, "0", or cpu (default: first GPU, or the CPU)')
+    parser.add_argument(
+        "--id", default="", help='GPU, "0", or cpu (default: first GPU, or the CPU)'
+    )
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
     separation = conf["separation"]
