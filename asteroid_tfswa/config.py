@@ -133,7 +133,7 @@ def _parsed(name, words, default):
 
 
 def _flatten(path, conf, sections):
-    """Keys of a user's file, each checked against the section, the name and the type it must have."""
+    """Keys of a user's file, each checked for the section, name and type it must have."""
     flat = {}
     for title, section in conf.items():
         if title not in sections:

@@ -30,7 +30,7 @@ def summarise(songs, sources):
         absent = set(sources) - set(song["scores"]["model"]["uSDR"])
         if absent:
             raise InputError(
-                f"{song['song']}.json: no scores of {sorted(absent)}; remove the file to score again"
+                f"{song['song']}.json: no scores of {sorted(absent)}; remove it to score again"
             )
     scores = {
         method: {stem: _over_songs([s["scores"][method] for s in songs], stem) for stem in sources}

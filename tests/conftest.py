@@ -18,6 +18,14 @@ SMALL = {
     "sample_rate": 8000.0,
 }
 
+# What the network can see and mask; each must keep the model's promises.
+KINDS = [
+    {},
+    {"mag_power": 0.5},
+    {"mask_type": "complex", "mask_act": "linear"},
+    {"mask_type": "complex", "mask_act": "tanh", "mag_power": 0.3},
+]
+
 
 @pytest.fixture(autouse=True)
 def seed():

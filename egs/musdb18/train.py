@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-import pytorch_lightning as pl
+import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.config import parse_command, run_command
@@ -22,7 +22,7 @@ def main():
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
     data = read_prepared(args.data_dir)
-    pl.seed_everything(conf["training"]["seed"], verbose=False)
+    torch.manual_seed(conf["training"]["seed"])
     model = TFSWAUNet(
         sources=conf["data"]["sources"],
         sample_rate=conf["data"]["sample_rate"],

@@ -1,0 +1,92 @@
+"""What users do with models: autocast, tracing, copies, numpy, and arguments that are wrong."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import KINDS
+
+
+def rms(x):
+    return x.square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_autocast_is_close_to_float32(make_model, kind):
+    model = make_model(**kind)
+    wav = torch.randn(1, 2, 2000)
+    out = model(wav)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = model(wav)
+    assert cast.dtype == torch.float32
+    assert 0 < rms(cast - out) < 0.05 * rms(out)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[3]])
+def test_traced_model_takes_other_lengths_and_batches(make_model, kind):
+    model = make_model(**kind, widths=(4, 8), depths=(2, 1), n_heads=2)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, torch.randn(1, 2, 700))
+        for shape in [(1, 2, 700), (1, 2, 123), (3, 2, 3001), (2, 2, 1)]:
+            wav = torch.randn(shape)
+            torch.testing.assert_close(traced(wav), model(wav), rtol=0, atol=1e-5)
+
+
+def test_copies_are_equal_and_apart(make_model):
+    model = make_model()
+    wav = torch.randn(2, 700)
+    out = model(wav)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), nn.DataParallel(model)):
+        assert torch.equal(other(wav), out)
+    other = copy.deepcopy(model)
+    nn.init.zeros_(other.masker.head[-1].weight)
+    assert torch.equal(model(wav), out) and not torch.equal(other(wav), out)
+
+
+def test_numpy_as_asteroid_does(make_model):
+    model = make_model()
+    wav = np.random.default_rng(0).standard_normal((2, 700)).astype("float32")
+    expected = model(torch.from_numpy(wav)).detach().numpy()
+    np.testing.assert_allclose(model.separate(wav), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "argument, value",
+    [
+        ("n_src", 0),
+        ("n_src", -1),
+        ("n_src", 2.5),
+        ("n_src", 3),  # two names are given
+        ("sources", "bass"),
+        ("sources", []),
+        ("sources", ["bass", "bass"]),
+        ("sources", ["bass", "../drums"]),
+        ("sources", ["bass", 2]),
+        ("sources", ["bass", ""]),
+        ("in_channels", 0),
+        ("in_channels", 2.5),
+        ("mask_type", "phase"),
+        ("mag_power", 0),
+        ("mag_power", 1.5),
+        ("mag_power", "half"),
+        ("fb_name", "free"),
+        ("kernel_size", 32),
+        ("stride", 0),
+        ("stride", 33),
+        ("stride", 16.5),
+        ("sample_rate", 0),
+        ("sample_rate", "fast"),
+    ],
+)
+def test_wrong_arguments_are_named_with_their_value(make_model, argument, value):
+    kwargs = {argument: value}
+    if argument == "n_src" and value != 3:
+        kwargs["sources"] = None
+    with pytest.raises(ValueError) as info:
+        make_model(**kwargs)
+    assert argument in str(info.value) and str(value) in str(info.value)
