@@ -1,9 +1,9 @@
 """TFSWA-UNet again, slow and plain: what the fast network is compared with.
 
 Written from the definition, sharing no code with the package: attention matrices are explicit,
-heads and windows are loops, and the shifted windows go Swin's own way: pad, roll, and mask what are no
-neighbours in the true map. Weights come as a state dictionary of `TFSWAUNetMasker`, from which the
-number of stages and blocks follows.
+heads and windows are loops, and the shifted windows go the way of Swin: pad, roll, and mask what
+are no neighbours in the true map. Weights come as a state dictionary of `TFSWAUNetMasker`, from
+which the number of stages and blocks follows.
 """
 
 import math
