@@ -73,9 +73,8 @@ class MusicModel(BaseEncoderMaskerDecoder):
     def forward_waveforms(self, wav):
         """Separate (batch, in_channels, time) into (batch, n_src, in_channels, time)."""
         length = wav.shape[-1]
-        stride, kernel_size = self.encoder.stride, self.encoder.filterbank.kernel_size
-        # Whole strides, so that the last sample is covered; a whole window, so that edges reflect.
-        wav = F.pad(wav, (0, kernel_size + -length % stride))
+        # A window of zeros: the last sample is covered, and what is short can be reflected.
+        wav = F.pad(wav, (0, self.encoder.filterbank.kernel_size))
         tf_rep = self.forward_encoder(wav)  # (batch, chan, freq, frames)
         masked = self.apply_masks(tf_rep, self.forward_masker(tf_rep))
         return self.forward_decoder(masked)[..., :length]  # (batch, n_src, chan, time)

@@ -6,6 +6,7 @@ from pathlib import Path
 from asteroid_tfswa.config import parse_command, run_command
 from asteroid_tfswa.data.builtin import make_builtin_songs
 from asteroid_tfswa.data.download import download
+from asteroid_tfswa.data.musdb18 import LICENSE
 from asteroid_tfswa.data.prepare import prepare
 
 RECIPE = Path(__file__).resolve().parents[1]
@@ -19,13 +20,15 @@ def main():
     parser.add_argument("--data_dir", required=True, help="where the prepared songs go")
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
-    name = None
+    name = license = None  # known by the songs themselves, where they are MUSDB18
     if args.download:
-        name, source_dir = args.download, download(args.download, RECIPE / "data/downloads")
+        name, license = args.download, LICENSE
+        source_dir = download(args.download, RECIPE / "data/downloads")
     elif args.musdb18_dir:
         source_dir = args.musdb18_dir
     else:
-        name, source_dir = "builtin", make_builtin_songs(RECIPE / "data/builtin_songs")
+        name, license = "builtin", "synthetic; played with the sound font TimGM6mb (GPL 2)"
+        source_dir = make_builtin_songs(RECIPE / "data/builtin_songs")
     data = prepare(
         source_dir,
         args.data_dir,
@@ -34,6 +37,7 @@ def main():
         seed=conf["data"]["split_seed"],
         sample_rate=conf["data"]["sample_rate"],
         name=name,
+        license=license,
     )
     counts = ", ".join(f"{len(songs)} {split}" for split, songs in data.splits.items())
     print(f"{data.name}: {counts} songs. {data.validation}")
