@@ -8,11 +8,15 @@ from asteroid.utils.torch_utils import script_if_tracing
 from torch import nn
 from torch.nn import functional as F
 
+SLICE = 2**15  # positions that a layer treats at once in separation: their MLP fits into a cache
+
 
 class AttentionLayer(nn.Module):
     """Pre-norm transformer layer: ``x + MSA(LN(x))``, then ``x + MLP(LN(x))``.
 
-    Subclasses say in `attend` which positions attend to each other.
+    Subclasses say in `attend` which positions attend to each other, and in `axis` along which axis
+    of the map they do not. Without gradients the map goes through the layer in slices of that axis:
+    the same numbers, in a fraction of the memory.
 
     Args:
         chan (int): channels of the map.
@@ -25,6 +29,8 @@ class AttentionLayer(nn.Module):
         - [1] Yao et al., "TFSWA-ResUNet: music source separation with time-frequency sequence and
           shifted window attention-based ResUNet", EURASIP JASMP 2025:39, section 3.3
     """
+
+    axis = None
 
     def __init__(self, chan, n_heads):
         super().__init__()
@@ -39,18 +45,37 @@ class AttentionLayer(nn.Module):
 
     def forward(self, x):
         """Map to map, (batch, time, freq, chan)."""
-        x = x + self.proj(self.attend(self.qkv(self.norm1(x))))
+        graph = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        if graph or torch.is_grad_enabled() or not x.is_cpu:
+            return self.transform(x)
+        out = torch.empty_like(x)
+        for start, length in self.slices(x):
+            part = x.narrow(self.axis, start, length)
+            out.narrow(self.axis, start, length).copy_(self.transform(part, start))
+        return out
+
+    def transform(self, x, start=0):
+        """The layer itself, on a map or on the slice of it that begins at `start`."""
+        x = x + self.proj(self.attend(self.qkv(self.norm1(x)), start))
         return x + self.mlp(self.norm2(x))
 
-    def attend(self, qkv):
+    def attend(self, qkv, start):
         """Queries, keys and values (batch, time, freq, 3 * chan) to (batch, time, freq, chan)."""
         raise NotImplementedError
+
+    def slices(self, x):
+        """Cut the axis into slices of about `SLICE` positions, (start, length) each."""
+        length = x.shape[self.axis]
+        size = max(1, SLICE * length // x[..., 0].numel())
+        return [(start, min(size, length - start)) for start in range(0, length, size)]
 
 
 class TSA(AttentionLayer):
     """Temporal sequence attention: each frequency bin is a sequence over time."""
 
-    def attend(self, qkv):
+    axis = 2
+
+    def attend(self, qkv, start):
         out = sequence_attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
         return out.transpose(1, 2)
 
@@ -58,7 +83,9 @@ class TSA(AttentionLayer):
 class FSA(AttentionLayer):
     """Frequency sequence attention: each time frame is a sequence over frequency."""
 
-    def attend(self, qkv):
+    axis = 1
+
+    def attend(self, qkv, start):
         return sequence_attention(qkv, self.n_heads)
 
 
@@ -76,13 +103,23 @@ class SWA(AttentionLayer):
           ICCV 2021, section 3.2
     """
 
+    axis = 1
+
     def __init__(self, chan, n_heads, window, shifted):
         super().__init__(chan, n_heads)
         self.window = tuple(window)
         self.shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
 
-    def attend(self, qkv):
-        return window_attention(qkv, self.n_heads, self.window, self.shift)
+    def attend(self, qkv, start):
+        shift = self.shift if start == 0 else (0, self.shift[1])
+        return window_attention(qkv, self.n_heads, self.window, shift)
+
+    def slices(self, x):
+        """Slices that begin where windows begin."""
+        (_, size), *_ = super().slices(x)
+        size = max(1, size // self.window[0]) * self.window[0]
+        cuts = spans(x.shape[1], size, self.shift[0])
+        return [(start + i * each, each) for start, n, each in cuts for i in range(n)]
 
 
 def sequence_attention(qkv, n_heads: int):

@@ -5,7 +5,7 @@ import contextlib
 import torch
 from asteroid.masknn import activations, norms
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
 
@@ -112,9 +112,10 @@ class TFSWAUNetMasker(nn.Module):
         """
         n_frames, n_bins = x.shape[-2:]
         multiple = 2 ** len(self.downs)  # so that each stage halves the map exactly
-        x = F.pad(x, (0, -n_bins % (multiple * self.n_bands), 0, -n_frames % multiple))
+        x = functional.pad(x, (0, -n_bins % (multiple * self.n_bands), 0, -n_frames % multiple))
 
-        x = self.stem(split_bands(x, self.n_bands))  # (batch, widths[0], time, freq / n_bands)
+        x = split_bands(x, self.n_bands).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)  # (batch, widths[0], time, freq / n_bands)
         skips = []
         for stage, down in zip(self.encoder, self.downs):
             x = stage(x)
@@ -194,10 +195,14 @@ class TFSWABlock(nn.Module):
 
     def forward(self, x):
         """Map to map, (batch, chan, time, freq)."""
-        tokens = self.input_proj(x).permute(0, 2, 3, 1).contiguous()  # (batch, time, freq, chan)
-        branches = [self.tsa(tokens), self.fsa(tokens), self.swa(tokens)]
-        fused = torch.cat(branches, dim=-1).permute(0, 3, 1, 2)  # (batch, 3 * chan, time, freq)
-        return x + self.fusion(fused)
+        tokens = self.input_proj(x).permute(0, 2, 3, 1)  # (batch, time, freq, chan)
+        conv, norm, activation = self.fusion
+        # The 1x1 convolution of the concatenated branches, as the sum of what it makes of each.
+        parts = conv.weight[..., 0, 0].chunk(3, dim=1)
+        fused = functional.linear(self.tsa(tokens), parts[0], conv.bias)
+        fused = fused + functional.linear(self.fsa(tokens), parts[1])
+        fused = fused + functional.linear(self.swa(tokens), parts[2])
+        return x + activation(norm(fused.permute(0, 3, 1, 2)))
 
 
 def split_bands(x, n_bands):
