@@ -109,7 +109,7 @@ class STFTDecoder(Decoder):
             window_sq = (fb.window**2).expand(1, frames.shape[-2], -1)
             end = pad + (spec.shape[-1] - 1) * fb.stride
             wav = _overlap_add(frames, fb.stride)[..., pad:end]
-            wav = wav / _overlap_add(window_sq, fb.stride)[..., pad:end]
+            wav = wav * (1 / _overlap_add(window_sq, fb.stride)[..., pad:end])
         wav = wav.reshape(spec.shape[:-2] + wav.shape[-1:])
         return wav if length is None else wav[..., :length]
 

@@ -161,6 +161,6 @@ def save_best_model(model, best_checkpoint, data, path):
         "task": "music source separation",
         "licenses": [license_notice],
     }
-    # Into an open file: by name, torch would write the temporary name into it, never twice the same.
+    # Into an open file: by name, torch would write that temporary name into it.
     with atomic_write(path) as tmp, open(tmp, "wb") as file:
         torch.save(package, file)

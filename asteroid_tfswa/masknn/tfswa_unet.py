@@ -6,6 +6,7 @@ import torch
 from asteroid.masknn import activations, norms
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
 
@@ -33,6 +34,8 @@ class TFSWAUNetMasker(nn.Module):
             Default ``"bN"``.
         mask_act (str): activation of the masks, a name of `asteroid.masknn.activations`.
             Default ``"sigmoid"``.
+        gradient_checkpointing (bool): in training keep only the maps between blocks, and compute
+            each block again for its gradient: less memory, more time. Default False.
 
     Raises:
         ValueError: if an argument cannot be used; the message names it and its value.
@@ -56,6 +59,7 @@ class TFSWAUNetMasker(nn.Module):
         window=8,
         norm_type="bN",
         mask_act="sigmoid",
+        gradient_checkpointing=False,
     ):
         super().__init__()
         self.in_chan = positive_int("in_chan", in_chan)
@@ -68,10 +72,11 @@ class TFSWAUNetMasker(nn.Module):
         self.window = _positive_list("window", window, 2)
         self.norm_type = norm_type
         self.mask_act = mask_act
+        self.gradient_checkpointing = bool(gradient_checkpointing)
         norm = _by_name("norm_type", norms, norm_type)
 
         stages = [
-            {"chan": chan, "depth": depth, "n_heads": heads, "window": self.window, "norm": norm}
+            (chan, depth, heads, self.window, norm, self.gradient_checkpointing)
             for chan, depth, heads in zip(self.widths, self.depths, self.n_heads)
         ]
         first = self.widths[0]
@@ -79,19 +84,19 @@ class TFSWAUNetMasker(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(self.in_chan * self.n_bands, first, 7, padding=3), norm(first), nn.GELU()
         )
-        self.encoder = nn.ModuleList(Stage(**stage) for stage in stages[:-1])
+        self.encoder = nn.ModuleList(Stage(*stage) for stage in stages[:-1])
         self.downs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU())
             for inp, out in pairs
         )
-        self.bottleneck = Stage(**stages[-1])
+        self.bottleneck = Stage(*stages[-1])
         self.ups = nn.ModuleList(
             nn.Sequential(
                 nn.ConvTranspose2d(inp, out, 4, stride=2, padding=1), norm(out), nn.GELU()
             )
             for out, inp in reversed(pairs)
         )
-        self.decoder = nn.ModuleList(Stage(**stage) for stage in reversed(stages[:-1]))
+        self.decoder = nn.ModuleList(Stage(*stage) for stage in reversed(stages[:-1]))
         self.head = nn.Sequential(
             nn.Conv2d(first, first, 3, padding=1),
             norm(first),
@@ -145,6 +150,7 @@ class TFSWAUNetMasker(nn.Module):
             "window": self.window,
             "norm_type": self.norm_type,
             "mask_act": self.mask_act,
+            "gradient_checkpointing": self.gradient_checkpointing,
         }
 
 
@@ -157,10 +163,12 @@ class Stage(nn.Module):
         n_heads (int): attention heads.
         window (sequence of int): window size, in frames and bins.
         norm (callable): makes the normalisation of so many channels.
+        gradient_checkpointing (bool): compute each block again for its gradient.
     """
 
-    def __init__(self, chan, depth, n_heads, window, norm):
+    def __init__(self, chan, depth, n_heads, window, norm, gradient_checkpointing):
         super().__init__()
+        self.gradient_checkpointing = gradient_checkpointing
         self.blocks = nn.ModuleList(
             TFSWABlock(chan, n_heads, window, shifted=i % 2 == 1, norm=norm) for i in range(depth)
         )
@@ -168,10 +176,21 @@ class Stage(nn.Module):
     def forward(self, x, skip=None):
         """Map to map, (batch, chan, time, freq); `skip` is added after the first block."""
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = self._run(block, x)
             if i == 0 and skip is not None:
                 x = x + skip
         return x
+
+    def _run(self, block, x):
+        if not (self.gradient_checkpointing and torch.is_grad_enabled()):
+            return block(x)
+        return checkpoint(
+            block,
+            x,
+            use_reentrant=False,
+            preserve_rng_state=False,  # nothing in a block is random
+            context_fn=lambda: (contextlib.nullcontext(), _frozen_statistics(block)),
+        )
 
 
 class TFSWABlock(nn.Module):
@@ -203,6 +222,21 @@ class TFSWABlock(nn.Module):
         fused = fused + functional.linear(self.fsa(tokens), parts[1])
         fused = fused + functional.linear(self.swa(tokens), parts[2])
         return x + activation(norm(fused.permute(0, 3, 1, 2)))
+
+
+@contextlib.contextmanager
+def _frozen_statistics(block):
+    """Compute a block again without counting its batch twice in the running statistics."""
+    batch_norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [m.momentum for m in batch_norms]
+    for m in batch_norms:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, momentum in zip(batch_norms, momenta):
+            m.momentum = momentum
+            m.num_batches_tracked -= int(m.training)
 
 
 def split_bands(x, n_bands):

@@ -33,6 +33,7 @@ class TFSWAUNet(MusicModel):
         window (int or (int, int)): attention window in frames and bins. Default 8.
         norm_type (str): a name of `asteroid.masknn.norms`. Default ``"bN"``.
         mask_act (str): a name of `asteroid.masknn.activations`. Default ``"sigmoid"``.
+        gradient_checkpointing (bool): less memory, more time in training. Default False.
         mask_type (str): ``"magnitude"``: masks on magnitudes, with the mixture's phase;
             ``"complex"``: the network sees real and imaginary parts and gives complex masks (use
             `mask_act` ``"linear"`` or ``"tanh"``). Default ``"magnitude"``.
@@ -71,6 +72,7 @@ class TFSWAUNet(MusicModel):
         window=8,
         norm_type="bN",
         mask_act="sigmoid",
+        gradient_checkpointing=False,
         mask_type="magnitude",
         mag_power=1.0,
         fb_name="FFTSTFTFB",
@@ -100,6 +102,7 @@ class TFSWAUNet(MusicModel):
             window=window,
             norm_type=norm_type,
             mask_act=mask_act,
+            gradient_checkpointing=gradient_checkpointing,
         )
         super().__init__(encoder, masker, decoder, sources, in_channels)
         self.mask_type = mask_type
@@ -149,7 +152,8 @@ class TFSWAUNet(MusicModel):
         """
         tf_rep = tf_rep.unsqueeze(1)
         if self.mask_type == "magnitude":
-            return tf_rep * torch.cat([est_masks, est_masks], dim=-2)
+            parts = tf_rep.unflatten(-2, (2, -1))  # (batch, 1, chan, re and im, bins, frames)
+            return (parts * est_masks.unsqueeze(-3)).flatten(-3, -2)
         return from_torch_complex(to_torch_complex(tf_rep) * to_torch_complex(est_masks))
 
     def get_model_args(self):

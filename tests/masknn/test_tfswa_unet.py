@@ -209,3 +209,18 @@ def test_wrong_arguments_are_named_with_their_value(argument, value):
     wrong = value if not isinstance(value, tuple) else ([v for v in value if v < 1] or [value])[0]
     assert argument in str(info.value)
     assert str(wrong) in str(info.value) or repr(wrong) in str(info.value)
+
+
+def test_gradient_checkpointing_changes_no_gradient_and_no_statistics():
+    plain = TFSWAUNetMasker(widths=(8, 16), depths=(2, 1), n_heads=2, n_bands=2)
+    again = TFSWAUNetMasker(
+        widths=(8, 16), depths=(2, 1), n_heads=2, n_bands=2, gradient_checkpointing=True
+    )
+    again.load_state_dict(plain.state_dict())
+    x = torch.rand(2, 2, 13, 21)
+    for masker in (plain, again):
+        masker(x).square().mean().backward()
+    for (name, p), q in zip(plain.named_parameters(), again.parameters()):
+        torch.testing.assert_close(q.grad, p.grad, atol=1e-6, rtol=1e-6, msg=name)
+    for (name, p), q in zip(plain.named_buffers(), again.buffers()):
+        torch.testing.assert_close(q, p, msg=name)
