@@ -1,13 +1,10 @@
 """Training as a user sees it: what is written, going on, stopping, several processes, mistakes."""
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -40,16 +37,6 @@ def load(path):
 
 def last(exp_dir):
     return load(exp_dir / "checkpoints" / "last.ckpt")
-
-
-def interruptible(data_dir, exp_dir, log):
-    """Train like a command, its output in a file."""
-    for stream in (1, 2):
-        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-    try:
-        tiny.run(data_dir, exp_dir, epochs=100_000, num_workers=1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,24 +110,6 @@ def test_a_damaged_checkpoint_is_named(data_dir, whole, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="last.ckpt"):
         tiny.run(data_dir, exp_dir, epochs=3)
-
-
-def test_ctrl_c_leaves_a_model_and_a_place_to_go_on(data_dir, tmp_path):
-    exp_dir, log = tmp_path / "exp", tmp_path / "log"
-    fork = multiprocessing.get_context("fork")  # a new interpreter would import for ten seconds
-    process = fork.Process(target=interruptible, args=(data_dir, exp_dir, log))
-    process.start()
-    while not (exp_dir / "checkpoints" / "last.ckpt").exists() and process.is_alive():
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
-    process.join(60)
-    assert process.exitcode == 130
-    assert "Traceback" not in log.read_text() and "Warning" not in log.read_text()
-    done = last(exp_dir)["epoch"] + 1
-    assert load(exp_dir / "best_model.pth")["metrics"]["epoch"] <= done
-    assert not list(exp_dir.rglob("*.tmp*"))
-    tiny.run(data_dir, exp_dir, epochs=done + 1)
-    assert last(exp_dir)["epoch"] == done
 
 
 def test_nan_stops_with_the_place(data_dir, tmp_path, monkeypatch):
