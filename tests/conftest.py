@@ -1,5 +1,7 @@
 """What all tests share: fixed seeds, and a model small enough to run many times."""
 
+import signal
+
 import pytest
 import torch
 
@@ -25,6 +27,12 @@ KINDS = [
     {"mask_type": "complex", "mask_act": "linear"},
     {"mask_type": "complex", "mask_act": "tanh", "mag_power": 0.3},
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """Ctrl-C works here and in processes started here, also where the tests run in background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
