@@ -1,55 +1,13 @@
-"""Separation in chunks: whole, seamless, at constant memory, and from file to files."""
+"""Separation in chunks: whole, seamless, and as it comes."""
 
-import os
+from concurrent.futures import CancelledError
 
-import numpy as np
 import pytest
-import soundfile
 import torch
-from torch import nn
 
-from asteroid_tfswa import InputError, separate
-from asteroid_tfswa.separate import separate_blocks, separate_file, separate_wav
-
-RATE = 1000  # of the stand-ins
-
-
-class StandIn(nn.Module):
-    """A model whose answer is known: the input times one, two ... for each source."""
-
-    def __init__(self, in_channels=2):
-        super().__init__()
-        self.sources, self.in_channels, self.sample_rate = ["one", "two"], in_channels, RATE
-        self.weight = nn.Parameter(torch.arange(1.0, 3.0)[:, None, None])
-        self.seen = []  # shapes
-
-    def forward(self, wav):
-        assert not self.training and not torch.is_grad_enabled()
-        self.seen.append(tuple(wav.shape))
-        return wav.unsqueeze(1) * self.weight
-
-
-class WrongAtEnds(StandIn):
-    """Answers with a click over the first and last `n` samples, where context is missing."""
-
-    def __init__(self, n):
-        super().__init__()
-        self.n = n
-
-    def forward(self, wav):
-        out = super().forward(wav)
-        out[..., : self.n] += 100
-        out[..., -self.n :] -= 100
-        return out
-
-
-class WrongLevels(StandIn):
-    """Answers the first call right, then by turns 5 % too loud and 5 % too soft."""
-
-    def forward(self, wav):
-        gain = 1 if not self.seen else (0.95, 1.05)[len(self.seen) % 2]
-        return gain * super().forward(wav)
-
+from asteroid_tfswa.separate import chunks, separate_blocks, separate_wav
+from asteroid_tfswa.separate.devices import channel_groups
+from tests.stand_ins import OutOfMemory, StandIn, WrongAtEnds, WrongLevels
 
 # --- the whole input, once -----------------------------------------------------------------------
 
@@ -85,7 +43,10 @@ def test_chunks_are_as_said():
     assert model.seen == [(2, 2, 100), (1, 2, 100)]  # start at 0 and 75; at 150, the last
     model = StandIn()
     separate_wav(model, torch.randn(2, 260), segment=0.1, overlap=0.25, batch_size=2)
-    assert model.seen == [(2, 2, 100), (1, 2, 100), (1, 2, 35)]
+    assert model.seen == [(2, 2, 100), (2, 2, 100)]  # the last is as long: it starts at 160
+    model = StandIn()
+    separate_wav(model, torch.randn(2, 99), segment=0.1)
+    assert model.seen == [(1, 2, 99)]
 
 
 def test_batching_changes_nothing(make_model):
@@ -129,7 +90,10 @@ def test_shapes_that_do_not_fit_are_refused(make_model, shape):
         ({"overlap": 0.6}, "overlap must be .* got 0.6"),
         ({"segment": 0}, "segment must be .* got 0 s"),
         ({"segment": -1}, "segment must be .* got -1 s"),
+        ({"segment": float("nan")}, "segment must be .* got nan s"),
         ({"batch_size": 0}, "batch_size must be .* got 0"),
+        ({"shifts": 0}, "shifts must be .* got 0"),
+        ({"precision": "8"}, "precision: '8' is unknown; use one of 32, bf16, auto"),
     ],
 )
 def test_wrong_options_are_named_with_their_value(kwargs, message):
@@ -147,6 +111,17 @@ def test_samples_without_context_are_not_used():
     assert (out - torch.stack([wav, 2 * wav]))[..., 10:-10].abs().max() < 1e-5
     out = separate_wav(WrongAtEnds(13), wav, segment=0.16, overlap=0.25)
     assert (out - torch.stack([wav, 2 * wav]))[..., 13:-13].abs().max() > 1  # the test can see it
+
+
+def test_the_last_chunk_has_context_too():
+    class Position(StandIn):  # the answer is the position in the chunk
+        def forward(self, wav):
+            return super().forward(wav) * 0 + torch.arange(wav.shape[-1])
+
+    for length in (161, 170, 280, 400):
+        out = separate_wav(Position(), torch.ones(2, length), segment=0.16, overlap=0.25)
+        assert out[0, 0, -1] == 159
+        assert (out[..., 130:] >= 9.9).all()  # 10 samples at a chunk's begin are not used
 
 
 def joins_against_elsewhere(model, wav, segment, overlap):
@@ -199,7 +174,7 @@ def test_joins_of_the_network_are_no_worse_than_elsewhere(make_model):
     ],
 )
 def test_a_broken_fade_is_noticed(smooth_wav, monkeypatch, broken):
-    monkeypatch.setattr(separate, "_fade_in", broken)
+    monkeypatch.setattr(chunks, "_fade_in", broken)
     level, jumps = joins_against_elsewhere(WrongLevels(), smooth_wav, 0.4, 0.25)
     assert level > 1 or jumps > 1
 
@@ -228,88 +203,85 @@ def test_output_follows_the_input_however_long_it_is(batch_size):
     assert max(model.seen) <= (batch_size, 2, 100)
 
 
-# --- files ---------------------------------------------------------------------------------------
+# --- averaged passes -----------------------------------------------------------------------------
 
 
-def write(path, n_samples=3000, channels=2, rate=RATE, **kwargs):
-    wav = 2 * torch.rand(n_samples, channels).numpy() - 1
-    soundfile.write(path, wav, rate, **{"subtype": "FLOAT", **kwargs})
-    return wav
+@pytest.mark.parametrize("shifts", [2, 3, 5])
+@pytest.mark.parametrize("length", [1, 99, 100, 101, 130, 999])
+def test_shifts_keep_the_whole_input(shifts, length):
+    wav = torch.randn(2, length)
+    out = separate_wav(StandIn(), wav, segment=0.1, shifts=shifts, batch_size=2)
+    assert out.shape == (2, 2, length)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_file_to_files(tmp_path, monkeypatch, channels):
-    monkeypatch.setattr(separate, "BLOCK", 700)
-    wav = write(tmp_path / "a song.wav", channels=channels)
+def test_shifts_move_the_joins(make_model):
+    model, wav = make_model(), torch.randn(2, 12000)
+    whole = separate_wav(model, wav, segment=1.5)
+    one, two = (separate_wav(model, wav, segment=0.3, shifts=n) for n in (1, 2))
+    assert (two - whole).square().mean() < (one - whole).square().mean()
+    assert torch.equal(two, separate_wav(model, wav, segment=0.3, shifts=2))  # nothing is random
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shifts", [1, 3])
+def test_progress_counts_seconds(shifts):
     done = []
-    paths = separate_file(StandIn(), tmp_path / "a song.wav", progress=done.append, segment=0.1)
-    assert paths == [tmp_path / "a song" / "one.wav", tmp_path / "a song" / "two.wav"]
-    assert sum(done) == 3000 and len(done) > 30
-    for gain, path in enumerate(paths, start=1):
-        info = soundfile.info(path)
-        assert (info.frames, info.samplerate, info.channels) == (3000, RATE, channels)
-        assert info.subtype == "FLOAT"  # twice the input: no clipping, no rescaling
-        out, _ = soundfile.read(path, always_2d=True)
-        np.testing.assert_allclose(out, gain * wav, atol=1e-5)
-    assert sorted(os.listdir(tmp_path / "a song")) == ["one.wav", "two.wav"]
+    wav = torch.randn(2, 1234)
+    separate_wav(StandIn(), wav, segment=0.1, shifts=shifts, progress=done.append)
+    assert len(done) > 10
+    assert sum(done) == pytest.approx(1.234)
 
 
-def test_file_equals_tensor(tmp_path, make_model):
-    model = make_model()
-    wav = write(tmp_path / "in.wav", 5000, rate=8000)
-    paths = model.separate(tmp_path / "in.wav", output_dir=tmp_path / "out", segment=0.2)
-    out = np.stack([soundfile.read(path, dtype="float32")[0].T for path in paths])
-    expected = model.separate(torch.from_numpy(wav.T.copy()).float(), segment=0.2)
-    np.testing.assert_allclose(out, expected.numpy(), atol=1e-5)
+def test_progress_can_cancel():
+    model = StandIn()
+    with pytest.raises(CancelledError):
+        separate_wav(model, torch.randn(2, 1234), segment=0.1, progress=lambda n: False)
+    assert len(model.seen) == 1
 
 
-def test_mono_file_into_a_stereo_model(tmp_path, make_model):
-    write(tmp_path / "in.wav", 5000, channels=1, rate=8000)
-    for path in make_model().separate(str(tmp_path / "in.wav"), segment=0.2):
-        assert (soundfile.info(path).frames, soundfile.info(path).channels) == (5000, 1)
+# --- memory, precision, channels -----------------------------------------------------------------
 
 
-def write_text(path):
-    path.write_text("no audio")
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize("limit", [8000, 3000, 1999, 1000])
+def test_out_of_memory_goes_on_with_less(recwarn, limit, error):
+    model, wav = OutOfMemory(limit, error), torch.randn(2, 20_000)
+    out = separate_wav(model, wav, segment=4, batch_size=4)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+    assert max(shape[0] * shape[2] for shape in model.seen) > limit / 2  # no less than must be
+    assert len({str(w.message) for w in recwarn if "out of memory on cpu" in str(w.message)}) == 1
 
 
-def write_cut_off_flac(path):
-    write(path, 50_000, format="FLAC", subtype="PCM_16")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def test_out_of_memory_for_good_is_said():
+    with pytest.raises(ValueError, match="not enough memory on cpu even for chunks of 1.0 s"):
+        separate_wav(OutOfMemory(900), torch.randn(2, 20_000), segment=4, batch_size=4)
 
 
-@pytest.mark.parametrize(
-    "make, message",
-    [
-        (
-            lambda path: write(path, rate=44100),
-            "3000 samples at 44100 Hz: .* needs audio at 1000 Hz",
-        ),
-        (lambda path: write(path, n_samples=0), "0 samples"),
-        (lambda path: write(path, channels=3), "3 channels: the model takes 2 or 1"),
-        (write_text, "cannot be read"),
-        (lambda path: None, "cannot be read"),
-        (write_cut_off_flac, "is damaged"),
-    ],
-)
-def test_file_that_does_not_fit_leaves_nothing(tmp_path, make, message):
-    path = tmp_path / "song.wav"
-    make(path)
-    with pytest.raises(InputError, match=f"song.wav.*{message}"):
-        separate_file(StandIn(), path, tmp_path / "out", segment=0.1)
-    assert list((tmp_path / "out").glob("*")) == []
+def test_other_errors_are_not_taken_for_memory():
+    class Broken(StandIn):
+        def forward(self, wav):
+            raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="multiplied"):
+        separate_wav(Broken(), torch.randn(2, 500))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_interruption_leaves_what_was_there(tmp_path, error):
-    write(tmp_path / "song.wav")
-    (tmp_path / "song").mkdir()
-    (tmp_path / "song" / "one.wav").write_text("from before")
+def test_half_precision_stays_close(make_model):
+    model, wav = make_model(), torch.randn(2, 4000)
+    exact, auto, half = (separate_wav(model, wav, precision=p) for p in ("32", "auto", "bf16"))
+    assert torch.equal(auto, exact)  # on the CPU
+    assert half.dtype == torch.float32
+    assert 0 < (half - exact).square().mean() < 1e-3 * exact.square().mean()
 
-    def stop(n_samples):
-        raise error
 
-    with pytest.raises(error):
-        separate_file(StandIn(), tmp_path / "song.wav", progress=stop, segment=0.1)
-    assert os.listdir(tmp_path / "song") == ["one.wav"]
-    assert (tmp_path / "song" / "one.wav").read_text() == "from before"
+def test_channels_are_grouped_but_not_mixed():
+    assert channel_groups(2, 2) == [2]
+    assert channel_groups(1, 2) == [1]
+    assert channel_groups(5, 2) == [2, 2, 1]
+    model, wav = StandIn(), torch.randn(5, 250)
+    out = torch.cat(list(separate_blocks(model, [wav], segment=0.1)), dim=-1)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+    assert {shape[1] for shape in model.seen} == {2, 1}
