@@ -21,12 +21,15 @@ setup(
         "requests",  # asteroid imports it without declaring it
         "numpy",
         "soundfile>=0.13",  # the first with a libsndfile that reads mp3 and opus well
+        "soxr",  # resamples songs of other sample rates than the model's
         "pyyaml",
         "tqdm",
         "tensorboard",  # training logs
     ],
+    entry_points={"console_scripts": ["asteroid-tfswa=asteroid_tfswa.cli:main"]},
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
+        "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported
         "dev": ["pytest>=8", "black>=24", "ruff>=0.6"],
     },
     classifiers=[

@@ -79,7 +79,8 @@ def separate_songs(model, songs, folder, **options):
                     model,
                     song.mixture,
                     unfinished,
-                    progress=lambda n: bar.update(n / model.sample_rate),
+                    "{stem}.{ext}",
+                    progress=bar.update,
                     **options,
                 )
                 unfinished.rename(folder / song.name)

@@ -7,7 +7,7 @@ import soundfile
 from asteroid_tfswa import InputError, evaluate
 from asteroid_tfswa.data.songs import PreparedData, Song
 from asteroid_tfswa.evaluate import _drop_outdated, separate_songs
-from tests.stand_in import RATE, StandIn
+from tests.stand_ins import RATE, StandIn
 
 
 @pytest.fixture

@@ -1,34 +1,13 @@
-"""Separation in chunks: whole, seamless, at constant memory."""
+"""Separation in chunks: whole, seamless, and as it comes."""
+
+from concurrent.futures import CancelledError
 
 import pytest
 import torch
 
-from asteroid_tfswa import separate
-from asteroid_tfswa.separate import separate_blocks, separate_wav
-from tests.stand_in import StandIn
-
-
-class WrongAtEnds(StandIn):
-    """Answers with a click over the first and last `n` samples, where context is missing."""
-
-    def __init__(self, n):
-        super().__init__()
-        self.n = n
-
-    def forward(self, wav):
-        out = super().forward(wav)
-        out[..., : self.n] += 100
-        out[..., -self.n :] -= 100
-        return out
-
-
-class WrongLevels(StandIn):
-    """Answers the first call right, then by turns 5 % too loud and 5 % too soft."""
-
-    def forward(self, wav):
-        gain = 1 if not self.seen else (0.95, 1.05)[len(self.seen) % 2]
-        return gain * super().forward(wav)
-
+from asteroid_tfswa.separate import chunks, separate_blocks, separate_wav
+from asteroid_tfswa.separate.devices import channel_groups
+from tests.stand_ins import OutOfMemory, StandIn, WrongAtEnds, WrongLevels
 
 # --- the whole input, once -----------------------------------------------------------------------
 
@@ -64,7 +43,10 @@ def test_chunks_are_as_said():
     assert model.seen == [(2, 2, 100), (1, 2, 100)]  # start at 0 and 75; at 150, the last
     model = StandIn()
     separate_wav(model, torch.randn(2, 260), segment=0.1, overlap=0.25, batch_size=2)
-    assert model.seen == [(2, 2, 100), (1, 2, 100), (1, 2, 35)]
+    assert model.seen == [(2, 2, 100), (2, 2, 100)]  # the last is as long: it starts at 160
+    model = StandIn()
+    separate_wav(model, torch.randn(2, 99), segment=0.1)
+    assert model.seen == [(1, 2, 99)]
 
 
 def test_batching_changes_nothing(make_model):
@@ -108,7 +90,10 @@ def test_shapes_that_do_not_fit_are_refused(make_model, shape):
         ({"overlap": 0.6}, "overlap must be .* got 0.6"),
         ({"segment": 0}, "segment must be .* got 0 s"),
         ({"segment": -1}, "segment must be .* got -1 s"),
+        ({"segment": float("nan")}, "segment must be .* got nan s"),
         ({"batch_size": 0}, "batch_size must be .* got 0"),
+        ({"shifts": 0}, "shifts must be .* got 0"),
+        ({"precision": "8"}, "precision: '8' is unknown; use one of 32, bf16, auto"),
     ],
 )
 def test_wrong_options_are_named_with_their_value(kwargs, message):
@@ -128,8 +113,19 @@ def test_samples_without_context_are_not_used():
     assert (out - torch.stack([wav, 2 * wav]))[..., 13:-13].abs().max() > 1  # the test can see it
 
 
+def test_the_last_chunk_has_context_too():
+    class Position(StandIn):  # the answer is the position in the chunk
+        def forward(self, wav):
+            return super().forward(wav) * 0 + torch.arange(wav.shape[-1])
+
+    for length in (161, 170, 280, 400):
+        out = separate_wav(Position(), torch.ones(2, length), segment=0.16, overlap=0.25)
+        assert out[0, 0, -1] == 159
+        assert (out[..., 130:] >= 9.9).all()  # 10 samples at a chunk's begin are not used
+
+
 def joins_against_elsewhere(model, wav, segment, overlap):
-    """Energy of chunked minus whole output, joins over elsewhere: its level and its jumps."""
+    """Energy of chunked minus whole output, at the joins over elsewhere: its level and its jumps."""
     size = round(segment * model.sample_rate)
     n_overlap = round(size * overlap)
     hop = size - n_overlap
@@ -178,7 +174,7 @@ def test_joins_of_the_network_are_no_worse_than_elsewhere(make_model):
     ],
 )
 def test_a_broken_fade_is_noticed(smooth_wav, monkeypatch, broken):
-    monkeypatch.setattr(separate, "_fade_in", broken)
+    monkeypatch.setattr(chunks, "_fade_in", broken)
     level, jumps = joins_against_elsewhere(WrongLevels(), smooth_wav, 0.4, 0.25)
     assert level > 1 or jumps > 1
 
@@ -205,3 +201,87 @@ def test_output_follows_the_input_however_long_it_is(batch_size):
         assert n_read - n_given <= 75 * batch_size + 100 + 30
     assert n_given == n_read
     assert max(model.seen) <= (batch_size, 2, 100)
+
+
+# --- averaged passes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shifts", [2, 3, 5])
+@pytest.mark.parametrize("length", [1, 99, 100, 101, 130, 999])
+def test_shifts_keep_the_whole_input(shifts, length):
+    wav = torch.randn(2, length)
+    out = separate_wav(StandIn(), wav, segment=0.1, shifts=shifts, batch_size=2)
+    assert out.shape == (2, 2, length)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+
+
+def test_shifts_move_the_joins(make_model):
+    model, wav = make_model(), torch.randn(2, 12000)
+    whole = separate_wav(model, wav, segment=1.5)
+    one, two = (separate_wav(model, wav, segment=0.3, shifts=n) for n in (1, 2))
+    assert (two - whole).square().mean() < (one - whole).square().mean()
+    assert torch.equal(two, separate_wav(model, wav, segment=0.3, shifts=2))  # nothing is random
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shifts", [1, 3])
+def test_progress_counts_seconds(shifts):
+    done = []
+    wav = torch.randn(2, 1234)
+    separate_wav(StandIn(), wav, segment=0.1, shifts=shifts, progress=done.append)
+    assert len(done) > 10
+    assert sum(done) == pytest.approx(1.234)
+
+
+def test_progress_can_cancel():
+    model = StandIn()
+    with pytest.raises(CancelledError):
+        separate_wav(model, torch.randn(2, 1234), segment=0.1, progress=lambda n: False)
+    assert len(model.seen) == 1
+
+
+# --- memory, precision, channels -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize("limit", [8000, 3000, 1999, 1000])
+def test_out_of_memory_goes_on_with_less(recwarn, limit, error):
+    model, wav = OutOfMemory(limit, error), torch.randn(2, 20_000)
+    out = separate_wav(model, wav, segment=4, batch_size=4)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+    assert max(shape[0] * shape[2] for shape in model.seen) > limit / 2  # no less than must be
+    assert len({str(w.message) for w in recwarn if "out of memory on cpu" in str(w.message)}) == 1
+
+
+def test_out_of_memory_for_good_is_said():
+    with pytest.raises(ValueError, match="not enough memory on cpu even for chunks of 1.0 s"):
+        separate_wav(OutOfMemory(900), torch.randn(2, 20_000), segment=4, batch_size=4)
+
+
+def test_other_errors_are_not_taken_for_memory():
+    class Broken(StandIn):
+        def forward(self, wav):
+            raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="multiplied"):
+        separate_wav(Broken(), torch.randn(2, 500))
+
+
+def test_half_precision_stays_close(make_model):
+    model, wav = make_model(), torch.randn(2, 4000)
+    exact, auto, half = (separate_wav(model, wav, precision=p) for p in ("32", "auto", "bf16"))
+    assert torch.equal(auto, exact)  # on the CPU
+    assert half.dtype == torch.float32
+    assert 0 < (half - exact).square().mean() < 1e-3 * exact.square().mean()
+
+
+def test_channels_are_grouped_but_not_mixed():
+    assert channel_groups(2, 2) == [2]
+    assert channel_groups(1, 2) == [1]
+    assert channel_groups(5, 2) == [2, 2, 1]
+    model, wav = StandIn(), torch.randn(5, 250)
+    out = torch.cat(list(separate_blocks(model, [wav], segment=0.1)), dim=-1)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+    assert {shape[1] for shape in model.seen} == {2, 1}

@@ -1,96 +1,189 @@
-"""Separation from file to files: whole, at their level, and nothing half-written."""
+"""Separation of a file: whatever comes in, its rate, channels and length go out; or one line."""
 
 import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from asteroid_tfswa import InputError, separate
+from asteroid_tfswa import InputError
+from asteroid_tfswa.audio import reading
 from asteroid_tfswa.separate import separate_file
-from tests.stand_in import RATE, StandIn
+from tests.stand_ins import RATE, StandIn, read, tones, write
+
+needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+REAL = Path(__file__).parents[2] / "shared/data/realmusic"
 
 
-def write(path, n_samples=3000, channels=2, rate=RATE, **kwargs):
-    wav = 2 * torch.rand(n_samples, channels).numpy() - 1
-    soundfile.write(path, wav, rate, **{"subtype": "FLOAT", **kwargs})
-    return wav
+# --- read ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
 def test_file_to_files(tmp_path, monkeypatch, channels):
-    monkeypatch.setattr(separate, "BLOCK", 700)
+    monkeypatch.setattr(reading, "BLOCK", 700)
     wav = write(tmp_path / "a song.wav", channels=channels)
     done = []
-    paths = separate_file(StandIn(), tmp_path / "a song.wav", progress=done.append, segment=0.1)
-    assert paths == [tmp_path / "a song" / "one.wav", tmp_path / "a song" / "two.wav"]
-    assert sum(done) == 3000 and len(done) > 30
+    paths = separate_file(
+        StandIn(), tmp_path / "a song.wav", tmp_path / "out", progress=done.append, segment=0.1
+    )
+    assert paths == [tmp_path / "out/a song/one.wav", tmp_path / "out/a song/two.wav"]
+    assert sum(done) == pytest.approx(3) and len(done) > 30
     for gain, path in enumerate(paths, start=1):
         info = soundfile.info(path)
         assert (info.frames, info.samplerate, info.channels) == (3000, RATE, channels)
         assert info.subtype == "FLOAT"  # twice the input: no clipping, no rescaling
-        out, _ = soundfile.read(path, always_2d=True)
-        np.testing.assert_allclose(out, gain * wav, atol=1e-5)
-    assert sorted(os.listdir(tmp_path / "a song")) == ["one.wav", "two.wav"]
+        np.testing.assert_allclose(read(path), gain * wav, atol=1e-5)
+    assert sorted(os.listdir(tmp_path / "out/a song")) == ["one.wav", "two.wav"]
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000, 192000, 999])
+def test_other_sample_rates_keep_rate_length_and_signal(tmp_path, rate):
+    wav = tones(rate, seconds=1.2345)
+    soundfile.write(tmp_path / "in.wav", wav, rate, subtype="FLOAT")
+    for gain, path in enumerate(separate_file(StandIn(), tmp_path / "in.wav", tmp_path), start=1):
+        assert soundfile.info(path).samplerate == rate
+        np.testing.assert_allclose(read(path), gain * wav, atol=2e-3)
+
+
+@pytest.mark.parametrize("length", [1, 2, 47, 441, 44101])
+def test_lengths_are_kept_to_the_sample(tmp_path, length):
+    write(tmp_path / "in.wav", length, rate=44100)
+    for path in separate_file(StandIn(), tmp_path / "in.wav", tmp_path, segment=0.3):
+        assert soundfile.info(path).frames == length
+
+
+@pytest.mark.parametrize("name", ["in.flac", "in.ogg", "in.mp3", "in.opus", "in.aiff"])
+def test_formats_that_soundfile_reads(tmp_path, name):
+    options = {"in.opus": {"format": "OGG", "subtype": "OPUS"}}.get(name, {})
+    soundfile.write(tmp_path / name, tones(8000, 1), 8000, **options)
+    expected = read(tmp_path / name)
+    for gain, path in enumerate(separate_file(StandIn(), tmp_path / name, tmp_path), start=1):
+        assert len(read(path)) == len(expected)
+        np.testing.assert_allclose(read(path), gain * expected, atol=0.05)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    "name", ["in.m4a", "in.mp4", "in.mka", "no xing.mp3", "cafe\u0301 'x'.mkv"]
+)
+def test_formats_that_only_ffmpeg_reads(tmp_path, name):
+    wav = tones(44100, 1)
+    soundfile.write(tmp_path / "in.wav", wav, 44100)
+    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "in.wav"]
+    if name == "in.mp4":  # a video
+        command += ["-f", "lavfi", "-i", "color=s=16x16:d=1"]
+    command += ["-write_xing", "0"] if name.endswith("mp3") else []
+    subprocess.run([*command, tmp_path / name], check=True)
+    paths = separate_file(StandIn(), tmp_path / name, tmp_path)
+    out = read(paths[0])
+    assert soundfile.info(paths[0]).samplerate == 44100
+    assert abs(len(out) - len(wav)) < 3000  # codecs add silence
+    assert out.std() == pytest.approx(wav.std(), rel=0.1)
+
+
+@needs_ffmpeg
+def test_the_mixture_of_a_stem_mp4(tmp_path):
+    stempeg = pytest.importorskip("stempeg")
+    paths = separate_file(StandIn(), stempeg.example_stem_path(), tmp_path, stems=["one"])
+    mixture, rate = stempeg.read_stems(stempeg.example_stem_path(), stem_id=0)
+    assert paths[0].parent.name == "The Easton Ellises - Falcon 69"
+    assert soundfile.info(paths[0]).samplerate == rate
+    assert soundfile.info(paths[0]).frames == len(mixture)
 
 
 def test_file_equals_tensor(tmp_path, make_model):
     model = make_model()
     wav = write(tmp_path / "in.wav", 5000, rate=8000)
-    paths = model.separate(tmp_path / "in.wav", output_dir=tmp_path / "out", segment=0.2)
+    paths = separate_file(model, tmp_path / "in.wav", tmp_path / "out", segment=0.2)
     out = np.stack([soundfile.read(path, dtype="float32")[0].T for path in paths])
     expected = model.separate(torch.from_numpy(wav.T.copy()).float(), segment=0.2)
     np.testing.assert_allclose(out, expected.numpy(), atol=1e-5)
 
 
-def test_mono_file_into_a_stereo_model(tmp_path, make_model):
-    write(tmp_path / "in.wav", 5000, channels=1, rate=8000)
-    for path in make_model().separate(str(tmp_path / "in.wav"), segment=0.2):
-        assert (soundfile.info(path).frames, soundfile.info(path).channels) == (5000, 1)
+def test_real_music(tmp_path, make_model):
+    song = REAL / "test/eif_rubidium/vocals.ogg"
+    if not song.is_file():
+        pytest.skip("the shared real music is not there")
+    model = make_model(sample_rate=4000.0)
+    info = soundfile.info(song)
+    for path in separate_file(model, song, tmp_path, mixture_consistency=True, segment=20):
+        out = soundfile.info(path)
+        assert (out.frames, out.samplerate) == (info.frames, info.samplerate)
 
 
-def write_text(path):
-    path.write_text("no audio")
+# --- refused, and nothing left -------------------------------------------------------------------
 
 
-def write_cut_off_flac(path):
-    write(path, 50_000, format="FLAC", subtype="PCM_16")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * size)])
+
+
+def write_cut_off(path, format, subtype):
+    write(path, 50_000, rate=8000, format=format, subtype=subtype)
+    cut(path, 0.5)
+
+
+def write_nan(path):
+    wav = np.zeros((3000, 2))
+    wav[2000, 1] = np.nan
+    soundfile.write(path, wav, RATE, subtype="FLOAT", format="WAV")
+
+
+def write_cut_off_mkv(path):
+    source = path.with_suffix(".source.wav")
+    soundfile.write(source, tones(8000, 20), 8000)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, "-f", "matroska", path], check=True)
+    source.unlink()
+    cut(path, 0.5)
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
-        (
-            lambda path: write(path, rate=44100),
-            "3000 samples at 44100 Hz: .* needs audio at 1000 Hz",
-        ),
-        (lambda path: write(path, n_samples=0), "0 samples"),
-        (lambda path: write(path, channels=3), "3 channels: the model takes 2 or 1"),
-        (write_text, "cannot be read"),
-        (lambda path: None, "cannot be read"),
-        (write_cut_off_flac, "is damaged"),
+        (lambda path: None, r"cannot be read \(No such file or directory\)"),
+        (lambda path: path.mkdir(), r"cannot be read \(Is a directory\)"),
+        (lambda path: path.touch(), r"is empty \(0 bytes\)"),
+        (lambda path: path.write_text("no audio\n" * 1000), "is not audio that can be read"),
+        (lambda path: path.write_bytes(bytes(3000)), "is not audio that can be read"),
+        (lambda path: write(path, n_samples=0, format="WAV"), r"holds no audio \(0 samples\)"),
+        (write_nan, r"not numbers \(NaN or infinite, first at 2.00 s\)"),
+        (lambda path: write_cut_off(path, "MP3", "MPEG_LAYER_III"), "cut off"),
+        (lambda path: write_cut_off(path, "FLAC", "PCM_16"), "damaged"),
+        (lambda path: write_cut_off(path, "OGG", "VORBIS"), "cut off"),
+        (lambda path: write_cut_off(path, "WAV", "FLOAT"), "cut off"),
+        (write_cut_off_mkv, "cut off or damaged"),
     ],
 )
-def test_file_that_does_not_fit_leaves_nothing(tmp_path, make, message):
-    path = tmp_path / "song.wav"
+@needs_ffmpeg
+def test_files_that_cannot_be_used_leave_nothing(tmp_path, make, message):
+    path = tmp_path / "song.mp3"
     make(path)
-    with pytest.raises(InputError, match=f"song.wav.*{message}"):
+    with pytest.raises(InputError, match=f"^[^\n]*song.mp3: [^\n]*{message}[^\n]*$"):
         separate_file(StandIn(), path, tmp_path / "out", segment=0.1)
-    assert list((tmp_path / "out").glob("*")) == []
+    assert not (tmp_path / "out/song").exists()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_interruption_leaves_what_was_there(tmp_path, error):
+def test_without_ffmpeg_the_remedy_is_named(tmp_path, monkeypatch):
+    (tmp_path / "song.m4a").write_text("what soundfile cannot read")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="song.m4a: .*ffprobe.* is not on PATH; install it"):
+        separate_file(StandIn(), tmp_path / "song.m4a", tmp_path)
+
+
+def test_playlists_do_not_open_addresses(tmp_path):
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n")
+    with pytest.raises(InputError, match="not audio that can be read"):
+        separate_file(StandIn(), tmp_path / "list.m3u8", tmp_path)
+
+
+def test_a_model_that_gives_nonsense_is_noticed(tmp_path):
     write(tmp_path / "song.wav")
-    (tmp_path / "song").mkdir()
-    (tmp_path / "song" / "one.wav").write_text("from before")
-
-    def stop(n_samples):
-        raise error
-
-    with pytest.raises(error):
-        separate_file(StandIn(), tmp_path / "song.wav", progress=stop, segment=0.1)
-    assert os.listdir(tmp_path / "song") == ["one.wav"]
-    assert (tmp_path / "song" / "one.wav").read_text() == "from before"
+    model = StandIn()
+    model.weight.data[1] = float("nan")
+    with pytest.raises(InputError, match="song.wav: the model's output is not a number"):
+        separate_file(model, tmp_path / "song.wav", tmp_path / "out", segment=0.1)
+    assert not (tmp_path / "out/song").exists()

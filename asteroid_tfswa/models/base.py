@@ -79,34 +79,39 @@ class MusicModel(BaseEncoderMaskerDecoder):
         masked = self.apply_masks(tf_rep, self.forward_masker(tf_rep))
         return self.forward_decoder(masked)[..., :length]  # (batch, n_src, chan, time)
 
-    def separate(self, wav, **kwargs):
-        """Separate audio of any length in overlapping chunks.
+    def separate(self, wav, output_dir=None, force_overwrite=False, resample=False, **kwargs):
+        """Separate audio of any length in overlapping chunks; Asteroid's interface.
 
         Args:
             wav (torch.Tensor, numpy.ndarray, str or Path): mixture in one of the shapes that
-                `forward` takes, or a file; see `torch_separate` and `file_separate`.
-            **kwargs: passed on.
+                `forward` takes, or a file.
+            output_dir, force_overwrite, resample: for a file, see `file_separate`.
+            **kwargs: options of `asteroid_tfswa.separate.separate_blocks`.
 
         Returns:
             torch.Tensor or numpy.ndarray, like `wav`; for a file the list of written files.
         """
         if isinstance(wav, (str, Path)):
-            return self.file_separate(wav, **kwargs)
+            return self.file_separate(wav, output_dir, force_overwrite, resample, **kwargs)
         if isinstance(wav, np.ndarray):
             return self.numpy_separate(wav, **kwargs)
         return self.torch_separate(wav, **kwargs)
 
     def torch_separate(self, wav, **kwargs):
-        """Separate a tensor; options of `asteroid_tfswa.separate.separate_wav`."""
+        """Separate a tensor; see `asteroid_tfswa.separate.separate_wav`."""
         return separate.separate_wav(self, wav, **kwargs)
 
     def numpy_separate(self, wav, **kwargs):
-        """Separate an array; options of `asteroid_tfswa.separate.separate_wav`."""
+        """Separate an array; see `asteroid_tfswa.separate.separate_wav`."""
         return self.torch_separate(torch.from_numpy(wav), **kwargs).numpy()
 
-    def file_separate(self, filename, **kwargs):
-        """Separate a file; options of `asteroid_tfswa.separate.separate_file`."""
-        return separate.separate_file(self, filename, **kwargs)
+    def file_separate(
+        self, filename, output_dir=None, force_overwrite=False, resample=False, **kwargs
+    ):
+        """Separate a file; see `asteroid_tfswa.separate.file_separate`."""
+        return separate.file_separate(
+            self, filename, output_dir, force_overwrite, resample, **kwargs
+        )
 
     def serialize(self):
         """Asteroid's model dictionary, of types that torch's safe loader reads.
@@ -172,8 +177,9 @@ def load_model_file(path):
         InputError: if the file is missing, damaged, carries code or is no dictionary.
     """
     if not os.path.isfile(path):
-        path_like = Path(path).suffix or Path(path).is_absolute() or os.path.exists(path)
-        if path_like and not str(path).startswith(("http://", "https://")):
+        # The hub's names are user/model; anything else is looked for here, and at once.
+        is_local = "/" not in str(path) or Path(path).suffix or Path(path).parent.is_dir()
+        if is_local and not str(path).startswith(("http://", "https://")):
             raise InputError(f"model file not found: {str(path)!r}; check the path")
         from asteroid.utils.hub_utils import cached_download
 

@@ -1,0 +1,42 @@
+"""Changing the sample rate of a stream."""
+
+import numpy as np
+
+from asteroid_tfswa.errors import InputError
+
+
+class Resampler:
+    """Resample blocks of audio as they come, without delay or gaps between them.
+
+    Args:
+        from_rate (float): sample rate of the input in Hz.
+        to_rate (float): sample rate of the output in Hz. If it is the same, blocks pass unchanged.
+        n_channels (int): channels.
+
+    Raises:
+        InputError: if the rates differ and the package soxr is missing.
+    """
+
+    def __init__(self, from_rate, to_rate, n_channels):
+        self.n_channels = n_channels
+        self._stream = None
+        if from_rate != to_rate:
+            try:
+                import soxr  # needed by few, so that the package can be used without it
+            except ImportError as err:
+                raise InputError(
+                    f"resampling from {from_rate:g} to {to_rate:g} Hz needs the package soxr: pip "
+                    "install soxr"
+                ) from err
+            self._stream = soxr.ResampleStream(from_rate, to_rate, n_channels, dtype="float32")
+
+    def __call__(self, block):
+        """Give what can be given after `block`, (time, chan): an array (time, chan)."""
+        if self._stream is None:
+            return block
+        return self._stream.resample_chunk(np.ascontiguousarray(block, dtype="float32"))
+
+    def flush(self):
+        """Give the rest, (time, chan); once, after the last block."""
+        rest = np.empty((0, self.n_channels), "float32")
+        return rest if self._stream is None else self._stream.resample_chunk(rest, last=True)

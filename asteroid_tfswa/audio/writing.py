@@ -1,0 +1,147 @@
+"""Writing audio files."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from asteroid_tfswa.errors import InputError
+
+SUBTYPES = {
+    ("wav", 16): "PCM_16",
+    ("wav", 24): "PCM_24",
+    ("wav", 32): "FLOAT",
+    ("flac", 16): "PCM_16",
+    ("flac", 24): "PCM_24",
+    ("ogg", None): "VORBIS",
+    ("mp3", None): "MPEG_LAYER_III",
+}
+DEFAULT_BITS = {"wav": 32, "flac": 24, "ogg": None, "mp3": None}
+# About 256 kbit/s for ogg, 320 for mp3: nobody separates music to hear the codec.
+ENCODING = {
+    "ogg": {"compression_level": 0.2},
+    "mp3": {"compression_level": 0.0, "bitrate_mode": "CONSTANT"},
+}
+PIECE = 8192  # samples that are encoded at once; libsndfile crashes on long ones for ogg
+WAV_LIMIT = 3_000_000_000  # bytes; sizes in a WAV header end at 4 GiB, and lengths may be estimates
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """A format to write.
+
+    Args:
+        ext (str): "wav", "flac", "ogg" or "mp3". Default ``"wav"``.
+        bits (int, optional): 16, 24, or 32 (float, for wav). Defaults to 32 for wav and 24 for
+            flac; the others have none.
+
+    Raises:
+        InputError: if there is no such format.
+    """
+
+    ext: str = "wav"
+    bits: int | None = None
+
+    def __post_init__(self):
+        if self.ext not in DEFAULT_BITS:
+            raise InputError(f"format: '{self.ext}' is unknown; use {', '.join(DEFAULT_BITS)}")
+        if self.bits is None:
+            object.__setattr__(self, "bits", DEFAULT_BITS[self.ext])
+        if (self.ext, self.bits) not in SUBTYPES:
+            choices = [str(bits) for ext, bits in SUBTYPES if ext == self.ext and bits]
+            raise InputError(
+                f"bits: {self.ext} has no {self.bits} bits; "
+                + (f"use {' or '.join(choices)}" if choices else "leave them out")
+            )
+
+    @property
+    def clips(self):
+        """Whether samples beyond 1 are lost (bool)."""
+        return self.bits != 32
+
+    def __str__(self):
+        return f"{self.ext} ({self.bits} bits)" if self.bits else self.ext
+
+    def open(self, file, sample_rate, n_channels, n_samples=0):
+        """Open a `soundfile.SoundFile` for writing.
+
+        Args:
+            file (Path or file object): where to.
+            sample_rate (int): in Hz.
+            n_channels (int): channels.
+            n_samples (int or None): the length to come, None if it is not known: WAV files too
+                long for their header, or perhaps so, become RF64. Default 0.
+
+        Returns:
+            soundfile.SoundFile: the file.
+        """
+        container = self.ext.upper()
+        too_long = n_samples is None or n_samples * n_channels * (self.bits or 0) / 8 > WAV_LIMIT
+        if self.ext == "wav" and too_long:
+            container = "RF64"
+        subtype, options = SUBTYPES[self.ext, self.bits], ENCODING.get(self.ext, {})
+        return soundfile.SoundFile(
+            file, "w", sample_rate, n_channels, subtype, format=container, **options
+        )
+
+    def check(self, sample_rate, n_channels):
+        """Raise InputError if the format cannot hold that sample rate or number of channels."""
+        try:
+            with self.open(io.BytesIO(), sample_rate, n_channels) as file:
+                file.write(np.zeros((1, n_channels), "float32"))
+        except soundfile.LibsndfileError as err:
+            raise InputError(
+                f"format: {self.ext} cannot hold {n_channels} channels at {sample_rate} Hz; use wav"
+            ) from err
+
+
+FLOAT_WAV = AudioFormat()
+
+
+class AudioWriter:
+    """Write an audio file block by block; a context manager.
+
+    Args:
+        path (Path): the file.
+        form (AudioFormat): its format.
+        sample_rate (int): in Hz.
+        n_channels (int): channels.
+        n_samples (int or None): the length to come, None if it is not known.
+
+    Raises:
+        OSError: now, in `write` or at the end, if the file cannot be written.
+    """
+
+    def __init__(self, path, form, sample_rate, n_channels, n_samples):
+        self.path = path
+        self._file = self._try(form.open, path, sample_rate, n_channels, n_samples)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._try(self._file.close)
+        _clear_time(self.path)
+
+    def write(self, block):
+        """Append a block, (time, chan)."""
+        block = np.ascontiguousarray(block, dtype="float32")
+        for start in range(0, len(block), PIECE):
+            self._try(self._file.write, block[start : start + PIECE])
+
+    def _try(self, call, *args):
+        try:
+            return call(*args)
+        # soundfile asserts that all that it was given has been written.
+        except (soundfile.LibsndfileError, AssertionError) as err:
+            raise OSError(f"{self.path.parent}: cannot be written to; is the disk full?") from err
+
+
+def _clear_time(path):
+    """Clear the time that libsndfile notes in float WAV, so that equal audio gives equal files."""
+    with open(path, "r+b") as file:
+        peak_chunk = file.read(256).find(b"PEAK")
+        if peak_chunk >= 0:
+            file.seek(peak_chunk + 12)  # behind the chunk's name, its size and its version
+            file.write(bytes(4))

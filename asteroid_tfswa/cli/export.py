@@ -1,0 +1,28 @@
+"""Write a model at half the size for sharing, or its network for other programs.
+
+The network takes magnitudes of a spectrogram to masks; the text "model.json" inside the file says
+what to do around it. The file appears only if its masks agree with the model's.
+
+formats:
+  half          a model file like the other, its weights as float16
+  torchscript   for torch.jit.load, in Python and C++
+  torch_export  for torch.export.load; takes a few minutes
+  onnx          for ONNX Runtime and others; takes a few minutes, and needs asteroid-tfswa[onnx]
+"""
+
+from asteroid_tfswa.export import FORMATS, export_model
+
+
+def add_arguments(parser):
+    """Add the command's arguments to an `argparse.ArgumentParser`."""
+    parser.add_argument("model", metavar="MODEL", help="model file, for example best_model.pth")
+    parser.add_argument("out", metavar="OUT", help="file to write")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="half", help="see above (default: %(default)s)"
+    )
+
+
+def run(args):
+    """Export, and say how well it agrees."""
+    difference = export_model(args.model, args.out, args.format)
+    print(f"{args.out}: written, and its masks agree with the model's to {difference:.1g}")

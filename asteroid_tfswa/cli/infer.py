@@ -1,0 +1,85 @@
+"""Separate files with the arguments and file names of asteroid-infer.
+
+Stems are written as <file>_est1.wav, <file>_est2.wav ... beside the file or in --output-dir, in
+32-bit float. Unlike there, all channels are separated, levels are kept, and long files need no more
+memory than short ones. "asteroid-tfswa separate" can do more.
+"""
+
+import sys
+
+from asteroid_tfswa.cli.warning_lines import warnings_in_lines
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.separate import choose_device, find_songs
+from asteroid_tfswa.separate.files import Report
+from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
+
+
+def add_arguments(parser):
+    """Add the arguments of the command to an `argparse.ArgumentParser`."""
+    parser.add_argument("url_or_path", help="model file, or name of a model on a hub")
+    parser.add_argument(
+        "--files", nargs="+", required=True, help="files, folders and patterns to separate"
+    )
+    parser.add_argument(
+        "-f", "--force-overwrite", action="store_true", help="write over files that exist"
+    )
+    parser.add_argument(
+        "-r", "--resample", action="store_true", help="resample files of other sample rates"
+    )
+    parser.add_argument(
+        "-w",
+        "--ola-window",
+        type=int,
+        metavar="SAMPLES",
+        help=f"length of the chunks (default: {SEGMENT:g} seconds)",
+    )
+    parser.add_argument(
+        "--ola-hop",
+        type=int,
+        metavar="SAMPLES",
+        help="from one chunk to the next, at least half of --ola-window (default: half of it)",
+    )
+    parser.add_argument(
+        "--ola-window-type", default="hanning", help="accepted, without effect: fades are linear"
+    )
+    parser.add_argument(
+        "--ola-no-reorder",
+        action="store_true",
+        help="accepted, without effect: sources never change places",
+    )
+    parser.add_argument("-o", "--output-dir", metavar="DIR", help="default: beside each file")
+    parser.add_argument("-d", "--device", default="auto", help="default: the GPU if there is one")
+
+
+def run(args):
+    """Run the command."""
+    model = MusicModel.from_pretrained(args.url_or_path).to(choose_device(args.device)).eval()
+    chunking = _chunking(args, model.sample_rate)
+    songs, problems = find_songs(args.files)
+    report = Report()
+    for given, reason in problems:
+        report.fail(given, reason)
+    with warnings_in_lines():
+        for song in songs:
+            try:
+                model.file_separate(
+                    song, args.output_dir, args.force_overwrite, args.resample, **chunking
+                )
+            except (InputError, OSError) as err:
+                report.fail(song, err)
+    if report.failed:
+        sys.exit(1)
+
+
+def _chunking(args, sample_rate):
+    """Options of `separate_blocks` for a window and a hop in samples."""
+    if args.ola_window is None:
+        return {"segment": SEGMENT, "overlap": OVERLAP}
+    hop = args.ola_window // 2 if args.ola_hop is None else args.ola_hop
+    if args.ola_window < 10 or not args.ola_window <= 2 * hop <= 2 * args.ola_window:
+        raise InputError(
+            f"--ola-hop: must be between half of --ola-window and all of it, which must be at "
+            f"least 10: got {hop} and {args.ola_window}"
+        )
+    return {"segment": args.ola_window / sample_rate, "overlap": 1 - hop / args.ola_window}

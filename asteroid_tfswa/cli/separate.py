@@ -1,0 +1,141 @@
+"""Separate songs into stems.
+
+FILES are files, folders (with all folders in them) and patterns, of any format that soundfile or
+ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song. Songs
+of which all stems are there are skipped. Names that begin with a dash go behind "--".
+
+Files of more channels than the model takes are separated by neighbours: with a stereo model the
+first two channels, the next two, and so on; one that is left over as mono.
+"""
+
+import sys
+
+from asteroid_tfswa.audio.writing import DEFAULT_BITS, AudioFormat
+from asteroid_tfswa.cli.warning_lines import warnings_in_lines
+from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.separate import choose_device, separate_files
+from asteroid_tfswa.separate.devices import PRECISIONS
+from asteroid_tfswa.separate.file import OUTPUT
+from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
+from asteroid_tfswa.separate.writers import CLIPS
+
+
+def add_arguments(parser):
+    """Add the arguments of the command to an `argparse.ArgumentParser`."""
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument("files", metavar="FILES", nargs="+", help="what to separate")
+
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "-o", "--output-dir", default="separated", metavar="DIR", help="folder (default: separated)"
+    )
+    group.add_argument(
+        "--output",
+        default=OUTPUT,
+        metavar="NAME",
+        help="name of each stem; fields: {song}, {stem}, {ext} and {folder}, the name of the folder "
+        f"that the song is in (default: {OUTPUT})",
+    )
+    group.add_argument("--format", choices=DEFAULT_BITS, default="wav", help="default: wav")
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=(16, 24, 32),
+        help="bits of a sample: 16, 24 or 32 (float) for wav (default: 32), 16 or 24 for flac "
+        "(default: 24)",
+    )
+    group.add_argument(
+        "--stems", type=_names, metavar="A,B", help="write only these sources (default: all)"
+    )
+    group.add_argument(
+        "--two-stems", metavar="A", help="write this source, and the rest as no_<source>"
+    )
+    group.add_argument(
+        "--mixture-consistency",
+        action="store_true",
+        help="spread what is in no source over all of them, so that they add up to the song",
+    )
+    group.add_argument(
+        "--clip",
+        choices=CLIPS,
+        default="rescale",
+        help="where stems would clip in the format: rescale lowers all stems of the song alike, "
+        "clamp cuts off what is too loud, none leaves it to the format (default: rescale)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="separate again what is there")
+
+    group = parser.add_argument_group("computing")
+    group.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
+    )
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="32",
+        help="bf16 is faster on GPUs and less exact; auto is bf16 on a GPU that has it, else 32 "
+        "(default: 32)",
+    )
+    group.add_argument(
+        "--segment",
+        type=float,
+        default=SEGMENT,
+        metavar="SECONDS",
+        help=f"length of the chunks (default: {SEGMENT:g}); shorter ones need less memory",
+    )
+    group.add_argument(
+        "--overlap",
+        type=float,
+        default=OVERLAP,
+        metavar="SHARE",
+        help=f"how much of a chunk overlaps the next, 0 to 0.5 (default: {OVERLAP})",
+    )
+    group.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="chunks at once (default: 1)"
+    )
+    group.add_argument(
+        "--shifts",
+        type=int,
+        default=1,
+        metavar="N",
+        help="average over N passes with other joins, in N times the time (default: 1)",
+    )
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="songs at once (default: 1)"
+    )
+
+
+def run(args):
+    """Run the command."""
+    form = AudioFormat(args.format, args.bits)
+    model = MusicModel.from_pretrained(args.model).to(choose_device(args.device)).eval()
+    with warnings_in_lines():
+        report = separate_files(
+            model,
+            args.files,
+            args.output_dir,
+            args.output,
+            overwrite=args.overwrite,
+            n_jobs=args.jobs,
+            stems=args.stems,
+            two_stems=args.two_stems,
+            mixture_consistency=args.mixture_consistency,
+            form=form,
+            clip=args.clip,
+            segment=args.segment,
+            overlap=args.overlap,
+            batch_size=args.batch,
+            shifts=args.shifts,
+            precision=args.precision,
+        )
+    parts = [f"{len(report.done)} separated to {args.output_dir}"]
+    if report.skipped:
+        parts.append(f"{len(report.skipped)} skipped (their stems are there; see --overwrite)")
+    if report.failed:
+        parts.append(f"{len(report.failed)} failed:")
+    print(", ".join(parts), *report.failed, sep="\n  ", file=sys.stderr)
+    if report.failed:
+        sys.exit(1)
+
+
+def _names(text):
+    return [name.strip() for name in text.split(",")]

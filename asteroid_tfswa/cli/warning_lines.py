@@ -1,0 +1,19 @@
+"""Warnings of a command as lines for its user."""
+
+import contextlib
+import sys
+import warnings
+
+from tqdm import tqdm
+
+
+@contextlib.contextmanager
+def warnings_in_lines():
+    """Show warnings as one line each, beside progress bars, without the place in the code."""
+
+    def show(message, *args, **kwargs):
+        tqdm.write(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

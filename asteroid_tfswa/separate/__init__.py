@@ -1,0 +1,20 @@
+"""Separation of long audio: overlapping chunks, from file to files, at constant memory.
+
+`separate_wav` separates tensors, `separate_blocks` streams, `separate_file` a file and
+`separate_files` many.
+"""
+
+from asteroid_tfswa.separate.devices import choose_device
+from asteroid_tfswa.separate.file import file_separate, separate_file
+from asteroid_tfswa.separate.files import find_songs, separate_files
+from asteroid_tfswa.separate.stream import separate_blocks, separate_wav
+
+__all__ = [
+    "choose_device",
+    "file_separate",
+    "find_songs",
+    "separate_blocks",
+    "separate_file",
+    "separate_files",
+    "separate_wav",
+]

@@ -1,0 +1,89 @@
+"""Cutting a stream into overlapping chunks, and joining what becomes of them without seams."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class _Chunk:
+    """Audio (chan, time) for the network, and which part of its output is used."""
+
+    audio: torch.Tensor
+    begin: int = 0
+    end: int | None = None
+    is_last: bool = False
+
+
+def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0):
+    """Separate a stream in overlapping chunks.
+
+    In the overlap one chunk fades into the next over its middle half: the fades sum to one, and the
+    samples nearest to the end of a chunk, which lack context, are not used. All chunks are of
+    `size`, the last one too (it begins earlier), unless there is less audio than that.
+
+    Args:
+        run (callable): chunks (batch, chan, time) to sources (batch, n_src, chan, time).
+        blocks (iterable of torch.Tensor): audio, (chan, time) each, of any lengths.
+        size (int): samples of a chunk.
+        n_overlap (int): samples that a chunk shares with the next, at most half of `size`.
+        batch_size (int): chunks that are run at once.
+        offset (int): samples by which the joins come earlier, less than ``size - n_overlap``.
+            Default 0.
+
+    Yields:
+        torch.Tensor: sources, (n_src, chan, time) each, together as long as the input.
+    """
+    fade_in = _fade_in(n_overlap)
+    tail = None  # the faded end of the chunk before
+    for batch in _batches(_cut(blocks, size, size - n_overlap, n_overlap, offset), batch_size):
+        out = run(torch.stack([chunk.audio for chunk in batch]))  # (batch, n_src, chan, time)
+        for chunk, sources in zip(batch, out):
+            sources = sources[..., chunk.begin : chunk.end]
+            if tail is not None:
+                sources[..., :n_overlap] *= fade_in
+                sources[..., :n_overlap] += tail
+            if chunk.is_last:
+                yield sources
+            else:
+                length = sources.shape[-1] - n_overlap
+                tail = sources[..., length:] * fade_in.flip(0)
+                yield sources[..., :length]
+
+
+def _fade_in(n):
+    """A quarter of zeros, a ramp, a quarter of ones; with its mirror image it sums to one."""
+    ramp = (torch.arange(n) + 0.5 - n / 4) / (n / 2)
+    return ramp.clamp(0, 1)
+
+
+def _cut(blocks, size, hop, n_overlap, offset):
+    """Cut a stream into chunks of `size`; yields `_Chunk`."""
+    past, held = None, None  # what the chunk before had ahead of `held`, which the next begins with
+    step = hop - offset  # from the first chunk to the second
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] > size:  # one sample more than a chunk: it is not the last
+            yield _Chunk(held[..., :size], end=step + n_overlap)
+            past, held = held[..., :step], held[..., step:]
+            step = hop
+    if held is not None and held.shape[-1]:
+        begin = 0 if past is None else min(size - held.shape[-1], past.shape[-1])
+        if begin:
+            held = torch.cat([past[..., -begin:], held], dim=-1)
+        yield _Chunk(held, begin=begin, is_last=True)
+
+
+def _batches(chunks, batch_size):
+    """Lists of chunks, which are equally long in each."""
+    batch = []
+    for chunk in chunks:
+        if batch and chunk.audio.shape != batch[0].audio.shape:
+            yield batch
+            batch = []
+        batch.append(chunk)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,160 @@
+"""Where to separate and how precisely, and what to do when memory runs out."""
+
+import warnings
+
+import torch
+
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.separate.chunks import overlap_add
+
+PRECISIONS = ("32", "bf16", "auto")
+SHORTEST = 1.0  # seconds; chunks are not made shorter than that, for want of context
+
+
+def choose_device(name="auto"):
+    """Find the device to separate on.
+
+    Args:
+        name (str): "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the first GPU there is or, if
+            there is none, the CPU. Default ``"auto"``.
+
+    Returns:
+        torch.device: the device.
+
+    Raises:
+        InputError: if it is unknown or not there.
+    """
+    if name == "auto":
+        name = "cpu"
+        if torch.cuda.is_available():
+            name = "cuda"
+        elif torch.backends.mps.is_available():
+            name = "mps"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise InputError(f"device: '{name}' is unknown; use auto, cpu, cuda, cuda:1 or mps")
+    n_devices = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }[kind]
+    if int(number or 0) >= n_devices:
+        raise InputError(f"device: '{name}' is not there, torch finds {n_devices}; use auto or cpu")
+    return torch.device(name)
+
+
+class ChunkRunner:
+    """Run chunks through a model on the device where it is.
+
+    When memory runs out the batch is halved, then the chunks are, with one warning, and what
+    failed is run again.
+
+    Args:
+        model (MusicModel): the model.
+        overlap (float): share of a chunk that overlaps the next, if chunks must be made shorter.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it, else 32.
+
+    Raises:
+        ValueError: if `precision` is unknown.
+    """
+
+    def __init__(self, model, overlap, precision):
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"precision: '{precision}' is unknown; use one of {', '.join(PRECISIONS)}"
+            )
+        self.model, self.overlap = model, overlap
+        self.device = next(model.parameters()).device
+        if precision == "auto":
+            on_gpu = self.device.type == "cuda"
+            has_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if has_bf16 else "32"
+        self.is_bf16 = precision == "bf16"
+        self.max_batch = self.max_size = float("inf")
+
+    def __call__(self, chunks):
+        """Separate chunks.
+
+        Args:
+            chunks (torch.Tensor): (batch, chan, time); channels beyond the model's are separated in
+                groups, see `channel_groups`.
+
+        Returns:
+            torch.Tensor: (batch, n_src, chan, time), float32, on the CPU.
+
+        Raises:
+            InputError: if there is not enough memory for the shortest chunk.
+        """
+        batch, size = len(chunks), chunks.shape[-1]
+        if batch > self.max_batch:
+            return torch.cat([self(part) for part in chunks.split(self.max_batch)])
+        if size > self.max_size:
+            n_overlap = round(self.max_size * self.overlap)
+            # The batch is one chunk by now: a stream of one block.
+            parts = overlap_add(self, chunks, self.max_size, n_overlap, batch_size=1)
+            return torch.cat(list(parts), dim=-1)[None]
+        try:
+            return self._forward(chunks)
+        except RuntimeError as err:
+            if not _is_out_of_memory(err):
+                raise
+            self._take_less(batch, size, err)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self(chunks)
+
+    def _forward(self, chunks):
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.is_bf16
+            ):
+                groups = channel_groups(chunks.shape[1], self.model.in_channels)
+                parts = [self.model(g) for g in chunks.to(self.device).split(groups, dim=1)]
+                return torch.cat(parts, dim=2).float().cpu()
+        finally:
+            self.model.train(training)
+
+    def _take_less(self, batch, size, err):
+        seconds = size / self.model.sample_rate
+        if batch > 1:
+            self.max_batch = batch // 2
+        elif seconds / 2 >= SHORTEST:
+            self.max_batch, self.max_size = 1, (size + 1) // 2
+        else:
+            raise InputError(
+                f"segment: not enough memory on {self.device} even for chunks of {seconds:.1f} s; "
+                "close other programs or use another device"
+            ) from err
+        warnings.warn(
+            f"out of memory on {self.device}: going on with smaller batches or shorter chunks; "
+            "choose them smaller yourself to save the attempts",
+            stacklevel=2,
+        )
+
+
+def channel_groups(n_channels, in_channels):
+    """How the channels of a file go through a model of fewer: as (3, 2) gives [2, 1].
+
+    Neighbours go together, as many as the model takes (front left and right, then the next two);
+    those that are left over go one by one as mono. No channel is mixed into another.
+
+    Args:
+        n_channels (int): channels of the file.
+        in_channels (int): channels of the model.
+
+    Returns:
+        list[int]: channels of each group, in order.
+    """
+    return [in_channels] * (n_channels // in_channels) + [1] * (n_channels % in_channels)
+
+
+def _is_out_of_memory(err):
+    """Whether torch says so; only for CUDA with an exception of its own."""
+    text = str(err)
+    return (
+        isinstance(err, torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )

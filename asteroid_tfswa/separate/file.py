@@ -1,0 +1,216 @@
+"""Separation of one file: read, separate and written at the same time."""
+
+import contextlib
+import warnings
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asteroid_tfswa.audio.reading import open_audio
+from asteroid_tfswa.audio.resampling import Resampler
+from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
+from asteroid_tfswa.audio.writing import FLOAT_WAV
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.separate.names import stem_paths
+from asteroid_tfswa.separate.stems import StemPlan
+from asteroid_tfswa.separate.stream import separate_blocks
+from asteroid_tfswa.separate.writers import open_stems
+
+OUTPUT = "{song}/{stem}.{ext}"
+
+
+def separate_file(
+    model,
+    path,
+    output_dir="separated",
+    output=OUTPUT,
+    stems=None,
+    two_stems=None,
+    mixture_consistency=False,
+    form=FLOAT_WAV,
+    clip="rescale",
+    **kwargs,
+):
+    """Separate a file into one file per stem, at constant memory.
+
+    The stems have the sample rate, the channels and, to the sample, the length of the file, and the
+    level that they have in it. They appear when all are complete, over files of their names.
+
+    Args:
+        model (MusicModel): the model, on any device.
+        path (str or Path): a file that soundfile or ffmpeg reads.
+        output_dir (str or Path): where the stems go. Default ``"separated"``.
+        output (str): their names in it, with the fields of `stem_paths`.
+            Default ``"{song}/{stem}.{ext}"``.
+        stems (list of str, optional): the sources to write. Defaults to all.
+        two_stems (str, optional): a source that is written with the rest, as ``no_<source>``.
+        mixture_consistency (bool): make the sources add up to the input, see `StemPlan`.
+            Default False.
+        form (AudioFormat): format of the stems. Defaults to 32-bit float WAV.
+        clip (str): what happens to stems that would clip in `form`, see `open_stems`.
+            Default ``"rescale"``.
+        **kwargs: `segment`, `overlap`, `batch_size`, `shifts`, `precision` and `progress` of
+            `separate_blocks`.
+
+    Returns:
+        list[Path]: the files, in the order of the sources.
+
+    Raises:
+        InputError: if the file cannot be read or an option cannot be used.
+        OSError: if a stem cannot be written.
+        concurrent.futures.CancelledError: if `progress` returned False.
+    """
+    plan = StemPlan(model.sources, stems, two_stems, mixture_consistency)
+    paths = stem_paths(path, output_dir, output, plan.names, form.ext)
+    separate_audio(model, open_audio(path), paths, plan, form, clip, **kwargs)
+    return paths
+
+
+def file_separate(
+    model, filename, output_dir=None, force_overwrite=False, resample=False, **kwargs
+):
+    """Separate a file with the arguments and file names of `asteroid.separate.file_separate`.
+
+    Unlike that one it keeps all channels, the level, and memory constant. The files are 32-bit
+    float WAV, named ``<file>_est1.wav``, ``<file>_est2.wav`` ... in the order of ``model.sources``.
+
+    Args:
+        model (MusicModel): the model.
+        filename (str or Path): a file that soundfile or ffmpeg reads.
+        output_dir (str or Path, optional): where the files go. Defaults to the folder of `filename`.
+        force_overwrite (bool): whether to write over files that exist; else there is a warning, and
+            nothing is done. Default False.
+        resample (bool): whether to resample a file of another sample rate than the model's, and the
+            sources back; else such a file is an error. Default False.
+        **kwargs: options of `separate_blocks`.
+
+    Returns:
+        list[Path]: the files.
+
+    Raises:
+        InputError: if the file cannot be read or does not fit.
+        OSError: if a file cannot be written.
+    """
+    filename = Path(filename)
+    folder = filename.parent if output_dir is None else Path(output_dir)
+    paths = [folder / f"{filename.stem}_est{i}.wav" for i in range(1, len(model.sources) + 1)]
+    if paths[0].is_file() and not force_overwrite:
+        warnings.warn(
+            f"{paths[0]} already exists, pass `force_overwrite=True` to overwrite it",
+            stacklevel=2,
+        )
+        return paths
+    audio = open_audio(filename)
+    if audio.sample_rate != model.sample_rate and not resample:
+        raise InputError(
+            f"{filename} has a sample rate of {audio.sample_rate} Hz, the model {model.sample_rate:g}"
+            " Hz: pass resample=True (--resample) to resample"
+        )
+    plan = StemPlan(model.sources)
+    separate_audio(model, audio, paths, plan, FLOAT_WAV, "none", **kwargs)
+    return paths
+
+
+def separate_audio(model, audio, paths, plan, form, clip, **kwargs):
+    """Separate an `AudioFile` to the files `paths`, one for each of ``plan.names``.
+
+    Reading and resampling run in one thread, resampling back and encoding in others, beside the
+    model.
+
+    Args:
+        model (MusicModel): the model.
+        audio (AudioFile): the input.
+        paths (list of Path): where to write.
+        plan (StemPlan): what to write.
+        form (AudioFormat): in which format.
+        clip (str): see `open_stems`.
+        **kwargs: options of `separate_blocks`.
+    """
+    missing = [folder for folder in {path.parent for path in paths} if not folder.exists()]
+    try:
+        with contextlib.ExitStack() as stack:
+            spec = (audio.sample_rate, audio.n_channels, audio.n_samples)
+            write = stack.enter_context(open_stems(paths, form, *spec, clip))
+            finisher = _Finisher(audio, model, plan, write)
+            behind = stack.enter_context(WriteBehind(finisher))
+            decoded = stack.enter_context(contextlib.closing(audio.blocks()))
+            resampled = _resampled(decoded, audio, model.sample_rate, finisher.mixture)
+            blocks = stack.enter_context(contextlib.closing(read_ahead(resampled)))
+            tensors = (torch.from_numpy(block.T) for block in blocks)  # (chan, time)
+            for sources in separate_blocks(model, tensors, **kwargs):
+                behind(sources)
+            behind(None)
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):  # not made, or not empty
+                folder.rmdir()
+        raise
+
+
+def _resampled(blocks, audio, to_rate, mixture):
+    """Blocks at the model's rate; as they are read they are added to `mixture` too."""
+    resampler = Resampler(audio.sample_rate, to_rate, audio.n_channels)
+    for block in blocks:
+        mixture.append(block)
+        yield resampler(block)
+    yield resampler.flush()
+
+
+class _Mixture:
+    """The input from where it has been read to where its stems have been written."""
+
+    def __init__(self):
+        self._blocks, self._start, self.n_samples = deque(), 0, 0
+
+    def append(self, block):
+        self._blocks.append(block)
+        self.n_samples += len(block)
+
+    def take(self, n):
+        """The next `n` samples, (n, chan)."""
+        parts = []
+        while n > 0:
+            part = self._blocks[0][self._start : self._start + n]
+            parts.append(part)
+            n -= len(part)
+            self._start += len(part)
+            if self._start == len(self._blocks[0]):
+                self._blocks.popleft()
+                self._start = 0
+        return np.concatenate(parts)
+
+
+class _Finisher:
+    """From the model's sources to stems of the file's sample rate and length."""
+
+    def __init__(self, audio, model, plan, write):
+        self.audio, self.plan, self.write = audio, plan, write
+        self.mixture = _Mixture()
+        n_channels = len(plan.needed) * audio.n_channels
+        self.resampler = Resampler(model.sample_rate, audio.sample_rate, n_channels)
+        self.n_written = 0
+
+    def __call__(self, sources):
+        """Write what follows from sources, (n_src, chan, time); None ends the song."""
+        if sources is None:
+            # Resampled twice, a stream may have a sample more or less than it had.
+            block = self.resampler.flush()
+            missing = self.mixture.n_samples - self.n_written - len(block)
+            self._write(np.pad(block, ((0, max(missing, 0)), (0, 0))))
+            return
+        if not torch.isfinite(sources).all():
+            raise InputError(
+                f"{self.audio.path}: the model's output is not a number; use another precision or "
+                "model"
+            )
+        sources = sources[self.plan.needed].flatten(0, 1).T  # (time, n_needed * chan)
+        self._write(self.resampler(sources.numpy()))
+
+    def _write(self, block):
+        block = block[: self.mixture.n_samples - self.n_written]
+        if len(block):
+            sources = block.reshape(len(block), len(self.plan.needed), -1)
+            self.write(self.plan.make(sources, self.mixture.take(len(block))))
+            self.n_written += len(block)

@@ -1,0 +1,117 @@
+"""Separation of audio in memory: streams of blocks, and tensors."""
+
+import itertools
+from concurrent.futures import CancelledError
+
+import torch
+
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.separate.chunks import overlap_add
+from asteroid_tfswa.separate.devices import ChunkRunner
+
+SEGMENT = 6.0  # seconds
+OVERLAP = 0.25  # of a segment
+
+
+def separate_blocks(
+    model,
+    blocks,
+    segment=SEGMENT,
+    overlap=OVERLAP,
+    batch_size=1,
+    shifts=1,
+    precision="32",
+    progress=None,
+):
+    """Separate a stream of audio at the model's sample rate, at constant memory.
+
+    Blocks are drawn as they are needed and sources given as soon as they are known. Levels are
+    kept: nothing is rescaled.
+
+    Args:
+        model (MusicModel): the model, on any device.
+        blocks (iterable of torch.Tensor): audio, (chan, time) each, of any lengths. Channels beyond
+            the model's are separated in groups, see `asteroid_tfswa.separate.devices`.
+        segment (float): length of a chunk in seconds. Default 6.
+        overlap (float): share of a chunk that overlaps the next, 0 <= overlap <= 0.5. Default 0.25.
+        batch_size (int): chunks that go through the model at once. Default 1.
+        shifts (int): passes to average, each with its joins at other times. Default 1.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it. Default ``"32"``.
+        progress (callable, optional): called with the seconds done since the last call; if it
+            returns False, the separation is cancelled.
+
+    Yields:
+        torch.Tensor: sources, (n_src, chan, time) each, on the CPU; together as long as the input.
+
+    Raises:
+        InputError: if an option is out of range.
+        concurrent.futures.CancelledError: if `progress` returned False.
+
+    Examples:
+        >>> for sources in separate_blocks(model, blocks):
+        ...     play(sources[0])
+    """
+    size = check_chunking(model, segment, overlap, batch_size, shifts)
+    n_overlap = round(size * overlap)
+    run = ChunkRunner(model, overlap, precision)
+    passes = [
+        overlap_add(run, stream, size, n_overlap, batch_size, (size - n_overlap) * i // shifts)
+        for i, stream in enumerate(itertools.tee(blocks, shifts))
+    ]
+    for sources in passes[0] if shifts == 1 else _mean(passes):
+        yield sources
+        if progress is not None and progress(sources.shape[-1] / model.sample_rate) is False:
+            raise CancelledError("separation was cancelled by its progress callback")
+
+
+def check_chunking(model, segment, overlap, batch_size, shifts):
+    """Check options of `separate_blocks`; gives the samples of a chunk."""
+    if not 0 <= overlap <= 0.5:
+        raise InputError(f"overlap must be between 0 and 0.5: got {overlap}")
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1: got {batch_size}")
+    if shifts < 1:
+        raise InputError(f"shifts must be at least 1: got {shifts}")
+    size = segment * model.sample_rate
+    if not 2 <= size < float("inf"):
+        raise InputError(f"segment must be at least two samples long: got {segment} s")
+    return round(size)
+
+
+def _mean(passes):
+    """The mean of streams that come in pieces of different lengths."""
+    held = [next(p, None) for p in passes]
+    while all(piece is not None for piece in held):
+        length = min(piece.shape[-1] for piece in held)
+        yield sum(piece[..., :length] for piece in held) / len(held)
+        held = [piece[..., length:] for piece in held]
+        held = [piece if piece.shape[-1] else next(p, None) for piece, p in zip(held, passes)]
+
+
+def separate_wav(model, wav, **kwargs):
+    """Separate audio in memory.
+
+    Args:
+        model (MusicModel): the model.
+        wav (torch.Tensor): mixture at the model's sample rate, (time), (chan, time) or
+            (batch, chan, time).
+        **kwargs: options of `separate_blocks`.
+
+    Returns:
+        torch.Tensor: (n_src, time), (n_src, chan, time) or (batch, n_src, chan, time), on the
+        device of `wav`.
+
+    Raises:
+        InputError: if the shape of `wav` does not fit the model, or an option is out of range.
+    """
+    if wav.ndim == 1:
+        return separate_wav(model, wav[None], **kwargs)[:, 0]
+    if wav.ndim == 3:
+        return torch.stack([separate_wav(model, item, **kwargs) for item in wav])
+    if wav.ndim != 2 or wav.shape[0] not in (1, model.in_channels) or wav.shape[1] < 1:
+        raise InputError(
+            f"wav must be (time), (chan, time) or (batch, chan, time) with {model.in_channels} "
+            f"or 1 channels and at least 1 sample: got {tuple(wav.shape)}"
+        )
+    wav = wav.to(torch.get_default_dtype())
+    return torch.cat(list(separate_blocks(model, [wav], **kwargs)), dim=-1).to(wav.device)

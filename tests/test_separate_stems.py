@@ -1,0 +1,228 @@
+"""The stems of a file: what is asked for, in any format, nothing spoiled, all or nothing."""
+
+import os
+import time
+import warnings
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+import soundfile
+
+from asteroid_tfswa import InputError
+from asteroid_tfswa.audio.writing import SUBTYPES, AudioFormat
+from asteroid_tfswa.separate import separate_file
+from tests.stand_ins import RATE, StandIn, read, tones, write
+
+# --- written -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ext, bits", SUBTYPES)
+def test_every_format_keeps_length_and_level(tmp_path, ext, bits):
+    wav = tones(16000, 3)
+    soundfile.write(tmp_path / "in.wav", wav, 16000, subtype="FLOAT")
+    form = AudioFormat(ext, bits)
+    paths = separate_file(StandIn(), tmp_path / "in.wav", tmp_path / "out", form=form)
+    for gain, path in enumerate(paths, start=1):
+        info = soundfile.info(path)
+        assert (info.format, info.subtype) == (
+            {"ogg": "OGG"}.get(ext, ext.upper()),
+            SUBTYPES[ext, bits],
+        )
+        assert (info.samplerate, info.frames) == (16000, 48000)
+        np.testing.assert_allclose(read(path), gain * wav, atol=0.05 if bits is None else 2e-3)
+
+
+def test_rescaling_lowers_all_stems_alike(tmp_path):
+    wav = write(tmp_path / "in.wav", peak=0.8)
+    with pytest.warns(UserWarning, match="all stems lowered by 4.1 dB"):
+        one, two = separate_file(
+            StandIn(), tmp_path / "in.wav", tmp_path / "out", form=AudioFormat("flac")
+        )
+    gain = 0.999 / (2 * np.abs(wav).max())
+    np.testing.assert_allclose(read(one), gain * wav, atol=1e-5)
+    np.testing.assert_allclose(read(two), gain * 2 * wav, atol=1e-5)
+    assert sorted(os.listdir(one.parent)) == ["one.flac", "two.flac"]  # the copies are gone
+
+
+@pytest.mark.parametrize("clip", ["clamp", "none"])
+def test_without_rescaling_the_rest_keeps_its_level(tmp_path, clip):
+    wav = write(tmp_path / "in.wav", peak=0.8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, two = separate_file(
+            StandIn(), tmp_path / "in.wav", tmp_path, form=AudioFormat("wav", 16), clip=clip
+        )
+    np.testing.assert_allclose(read(one), wav, atol=1e-4)
+    np.testing.assert_allclose(read(two), np.clip(2 * wav, -1, 1), atol=1e-4)
+
+
+def test_silence_stays_silence(tmp_path, make_model):
+    soundfile.write(tmp_path / "in.wav", np.zeros((9000, 2)), 8000)
+    for path in separate_file(
+        make_model(), tmp_path / "in.wav", tmp_path, form=AudioFormat("flac"), segment=0.3
+    ):
+        assert not read(path).any() and len(read(path)) == 9000
+
+
+@pytest.mark.parametrize("rate", [8000, 11025])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_mixture_consistency(tmp_path, make_model, rate, channels):
+    wav = write(tmp_path / "in.wav", 9000, channels, rate=rate)
+    options = {"mixture_consistency": True, "segment": 0.3}
+    paths = separate_file(make_model(), tmp_path / "in.wav", tmp_path, **options)
+    assert np.abs(sum(map(read, paths)) - wav).max() < 1e-4
+    only = separate_file(
+        make_model(), tmp_path / "in.wav", tmp_path / "2", stems=["drums"], **options
+    )
+    assert [path.name for path in only] == ["drums.wav"]
+
+
+def test_only_the_stems_asked_for(tmp_path):
+    wav = write(tmp_path / "in.wav")
+    (two,) = separate_file(StandIn(), tmp_path / "in.wav", tmp_path / "out", stems=["two"])
+    np.testing.assert_allclose(read(two), 2 * wav, atol=1e-5)
+    assert os.listdir(tmp_path / "out/in") == ["two.wav"]
+
+
+@pytest.mark.parametrize("rate", [RATE, 1500])
+def test_two_stems_are_the_mixture(tmp_path, rate):
+    wav = write(tmp_path / "in.wav", rate=rate)
+    two, rest = separate_file(StandIn(), tmp_path / "in.wav", tmp_path, two_stems="two")
+    assert (two.name, rest.name) == ("two.wav", "no_two.wav")
+    np.testing.assert_allclose(read(two) + read(rest), wav, atol=1e-5)
+
+
+def test_names_by_a_template(tmp_path):
+    (tmp_path / "al{bum}").mkdir()
+    write(tmp_path / "al{bum}" / "a.b.wav")
+    (path,) = separate_file(
+        StandIn(),
+        tmp_path / "al{bum}" / "a.b.wav",
+        tmp_path / "out",
+        "{folder} - {song} ({stem}).{ext}",
+        stems=["two"],
+    )
+    assert path == tmp_path / "out" / "al{bum} - a.b (two).wav" and path.is_file()
+
+
+def test_files_too_long_for_wav_are_rf64(tmp_path):
+    for n_samples, container in ((10**8, "WAV"), (4 * 10**8, "RF64"), (None, "RF64")):
+        AudioFormat().open(tmp_path / "a.wav", 44100, 2, n_samples).close()
+        assert soundfile.info(tmp_path / "a.wav").format == container
+
+
+@pytest.mark.parametrize("ext", ["wav", "flac", "mp3"])  # ogg has a random number in its header
+def test_same_input_same_files(tmp_path, make_model, ext):
+    write(tmp_path / "in.wav", 5000, rate=11025)
+    options = {"form": AudioFormat(ext), "segment": 0.2, "shifts": 2}
+    model = make_model()
+    first = separate_file(model, tmp_path / "in.wav", tmp_path / "1", **options)
+    time.sleep(1.1)  # headers that note the time do so in seconds
+    again = separate_file(model, tmp_path / "in.wav", tmp_path / "2", **options)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+# --- refused, interrupted, and nothing left ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"stems": ["three"]}, "the model has one, two, but no 'three'"),
+        ({"two_stems": "three"}, "the model has one, two, but no 'three'"),
+        ({"stems": ["one"], "two_stems": "one"}, "exclude each other"),
+        ({"output": "{song}.{ext}"}, "gives all stems one name"),
+        ({"output": "{artist}/{stem}"}, "must be a name with the fields"),
+        ({"output": "{song"}, "must be a name with the fields"),
+        ({"clip": "soft"}, "clip: 'soft' is unknown; use one of rescale, clamp, none"),
+        ({"stems": ["one"], "output": "../song.wav"}, "would replace it"),
+        ({"segment": 0}, "segment must be at least two samples long: got 0 s"),
+    ],
+)
+def test_options_that_cannot_be_used(tmp_path, options, message):
+    write(tmp_path / "song.wav")
+    with pytest.raises(InputError, match=message):
+        separate_file(StandIn(), tmp_path / "song.wav", tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "song").exists()
+
+
+def test_formats_that_do_not_exist_or_cannot_hold_the_song(tmp_path):
+    with pytest.raises(InputError, match="format: 'm4a' is unknown; use wav, flac, ogg, mp3"):
+        AudioFormat("m4a")
+    with pytest.raises(InputError, match="flac has no 32 bits; use 16 or 24"):
+        AudioFormat("flac", 32)
+    write(tmp_path / "in.wav", channels=6, rate=48000)
+    with pytest.raises(InputError, match="mp3 cannot hold 6 channels at 48000 Hz"):
+        separate_file(StandIn(), tmp_path / "in.wav", tmp_path / "out", form=AudioFormat("mp3"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_consistency_needs_more_than_one_source(tmp_path):
+    write(tmp_path / "in.wav")
+    with pytest.raises(InputError, match="only source, one, would become the mixture"):
+        separate_file(
+            StandIn(sources=["one"]), tmp_path / "in.wav", tmp_path, mixture_consistency=True
+        )
+
+
+@pytest.mark.parametrize("form", [AudioFormat(), AudioFormat("flac")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, None])
+def test_interruption_leaves_what_was_there(tmp_path, error, form):
+    write(tmp_path / "song.wav")
+    there = tmp_path / "out/song" / f"one.{form.ext}"
+    there.parent.mkdir(parents=True)
+    there.write_text("from before")
+    calls = []
+
+    def stop(seconds):
+        calls.append(seconds)
+        if len(calls) == 5:
+            if error:
+                raise error
+            return False
+        return True
+
+    with pytest.raises(error or CancelledError):
+        separate_file(
+            StandIn(),
+            tmp_path / "song.wav",
+            tmp_path / "out",
+            form=form,
+            progress=stop,
+            segment=0.1,
+        )
+    assert os.listdir(there.parent) == [there.name]
+    assert there.read_text() == "from before"
+
+
+# --- Asteroid's interface ------------------------------------------------------------------------
+
+
+def test_asteroids_file_interface(tmp_path, make_model):
+    model = make_model()
+    wav = write(tmp_path / "song.wav", 5000, rate=8000)
+    paths = model.separate(str(tmp_path / "song.wav"), segment=0.2)
+    assert paths == [tmp_path / "song_est1.wav", tmp_path / "song_est2.wav"]
+    expected = model.separate(np.ascontiguousarray(wav.T), segment=0.2)
+    for path, source in zip(paths, expected):
+        np.testing.assert_allclose(read(path).T, source, atol=1e-5)  # stereo, and not rescaled
+
+    paths[0].write_text("from before")
+    with pytest.warns(UserWarning, match="song_est1.wav already exists, .*force_overwrite=True"):
+        model.file_separate(str(tmp_path / "song.wav"))
+    assert paths[0].read_text() == "from before"
+    model.file_separate(str(tmp_path / "song.wav"), force_overwrite=True)
+    assert soundfile.info(paths[0]).frames == 5000
+
+
+def test_asteroids_resampling(tmp_path, make_model):
+    write(tmp_path / "song.wav", 5000, channels=1, rate=11025)
+    with pytest.raises(InputError, match="11025 Hz, the model 8000 Hz: pass resample=True"):
+        make_model().separate(str(tmp_path / "song.wav"), output_dir=str(tmp_path / "out"))
+    paths = make_model().separate(
+        str(tmp_path / "song.wav"), output_dir=str(tmp_path / "out"), resample=True
+    )
+    assert [path.parent for path in paths] == [tmp_path / "out"] * 2
+    info = soundfile.info(paths[0])
+    assert (info.frames, info.samplerate, info.channels) == (5000, 11025, 1)
