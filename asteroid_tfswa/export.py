@@ -112,7 +112,7 @@ def describe_network(model):
 
 def _write_half(model, package, path):
     weights = package["state_dict"]
-    # Biases and the statistics of norms are few, and float16 may not have numbers as large or small.
+    # Biases and statistics of norms are few, and may be too large or too small for float16.
     halves = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
     torch.save({**package, "state_dict": halves}, path)
     return type(model).from_pretrained(path).eval().masker

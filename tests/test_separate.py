@@ -125,7 +125,7 @@ def test_the_last_chunk_has_context_too():
 
 
 def joins_against_elsewhere(model, wav, segment, overlap):
-    """Energy of chunked minus whole output, at the joins over elsewhere: its level and its jumps."""
+    """Energy of chunked minus whole output, joins over elsewhere: its level and its jumps."""
     size = round(segment * model.sample_rate)
     n_overlap = round(size * overlap)
     hop = size - n_overlap

@@ -19,7 +19,7 @@ needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is 
 REAL = Path(__file__).parents[2] / "shared/data/realmusic"
 
 
-# --- read ------------------------------------------------------------------------------------------
+# --- read ---
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])

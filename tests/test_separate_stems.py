@@ -14,7 +14,7 @@ from asteroid_tfswa.audio.writing import SUBTYPES, AudioFormat
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
-# --- written -----------------------------------------------------------------------------------------
+# --- written ---
 
 
 @pytest.mark.parametrize("ext, bits", SUBTYPES)

@@ -1,8 +1,8 @@
 """Separate songs into stems.
 
 FILES are files, folders (with all folders in them) and patterns, of any format that soundfile or
-ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song. Songs
-of which all stems are there are skipped. Names that begin with a dash go behind "--".
+ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
+Songs of which all stems are there are skipped. Names that begin with a dash go behind "--".
 
 Files of more channels than the model takes are separated by neighbours: with a stereo model the
 first two channels, the next two, and so on; one that is left over as mono.
@@ -33,8 +33,8 @@ def add_arguments(parser):
         "--output",
         default=OUTPUT,
         metavar="NAME",
-        help="name of each stem; fields: {song}, {stem}, {ext} and {folder}, the name of the folder "
-        f"that the song is in (default: {OUTPUT})",
+        help="name of each stem; fields: {song}, {stem}, {ext} and {folder}, the name of the "
+        f"folder that the song is in (default: {OUTPUT})",
     )
     group.add_argument("--format", choices=DEFAULT_BITS, default="wav", help="default: wav")
     group.add_argument(

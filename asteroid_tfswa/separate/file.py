@@ -79,7 +79,7 @@ def file_separate(
     Args:
         model (MusicModel): the model.
         filename (str or Path): a file that soundfile or ffmpeg reads.
-        output_dir (str or Path, optional): where the files go. Defaults to the folder of `filename`.
+        output_dir (str or Path, optional): where the files go. Defaults to that of `filename`.
         force_overwrite (bool): whether to write over files that exist; else there is a warning, and
             nothing is done. Default False.
         resample (bool): whether to resample a file of another sample rate than the model's, and the
@@ -105,8 +105,8 @@ def file_separate(
     audio = open_audio(filename)
     if audio.sample_rate != model.sample_rate and not resample:
         raise InputError(
-            f"{filename} has a sample rate of {audio.sample_rate} Hz, the model {model.sample_rate:g}"
-            " Hz: pass resample=True (--resample) to resample"
+            f"{filename} has a sample rate of {audio.sample_rate} Hz, the model "
+            f"{model.sample_rate:g} Hz: pass resample=True (--resample) to resample"
         )
     plan = StemPlan(model.sources)
     separate_audio(model, audio, paths, plan, FLOAT_WAV, "none", **kwargs)

@@ -57,8 +57,8 @@ def find_songs(inputs, output_dir=None):
         output_dir (str or Path, optional): a folder in those that is not searched.
 
     Returns:
-        tuple[list[Path], list[tuple[str, str]]]: the files, each once, and the inputs without any, each
-        with the reason.
+        tuple[list[Path], list[tuple[str, str]]]: the files, each once, and the inputs without any,
+        each with the reason.
     """
     songs, problems = {}, []
     for given in map(str, inputs):

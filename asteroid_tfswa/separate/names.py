@@ -20,7 +20,7 @@ def stem_paths(path, output_dir, output, stems, ext):
         list[Path]: one for each stem.
 
     Raises:
-        InputError: if `output` has other fields, gives one name to several stems, or the song's own.
+        InputError: if `output` has other fields, or names several stems alike, or like the song.
     """
     path = Path(path)
     name = path.name[: -len(".stem.mp4")] if path.name.lower().endswith(".stem.mp4") else path.stem

@@ -30,7 +30,7 @@ make_venv() {
   # tinysoundfont, which plays the built-in songs, requires pyaudio for live output.
   printf '%s; python_version < "0"\n' pesq pyaudio >"$venv/overrides.txt"
   "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --overrides "$venv/overrides.txt" \
-    --editable "$checkout[scoring,dev]" tinysoundfont pretty_midi
+    --editable "$checkout[scoring,onnx,dev]" tinysoundfont pretty_midi
   cp "$checkout/setup.py" "$venv/complete" # last, so that an interrupted set-up is made again
 }
 

@@ -1,7 +1,7 @@
-"""What separation costs: python -m tests.benchmarks.bench_separation [--parts time memory demucs]
+"""What separation costs: python -m tests.benchmarks.separation [--parts time memory demucs]
 
-time: a file through `separate_file` at overlap 0.25 against the model alone for the same length, cut
-    into chunks without overlap; at most 1.4.
+time: a file through `separate_file` at overlap 0.25 against the model alone for the same length,
+    cut into chunks without overlap; at most 1.4.
 memory: peaks for 2 minutes and 2 hours, the network run for the first chunk only; at most 1.05.
 demucs: time and peak against demucs with random weights, if that is installed.
 
@@ -79,7 +79,7 @@ def write_song(path, seconds):
 
 def in_process(case, song):
     """Run a case in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_separation", "--case", case, str(song)]
+    command = [sys.executable, "-m", "tests.benchmarks.separation", "--case", case, str(song)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
 
