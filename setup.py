@@ -30,7 +30,7 @@ setup(
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported
-        "dev": ["pytest>=8", "black>=24", "ruff>=0.6"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -9,4 +9,4 @@ if [[ $1 == --python_path ]]; then
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . egs/musdb18/local/environment.sh
-"$python_path" -m pytest tests "$@"
+"$python_path" -m pytest tests -n 2 --dist loadfile "$@"

@@ -90,12 +90,10 @@ def open_audio(path):
     except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that end in .raw
         info = None
     # Of an mp3 that does not state its length soundfile guesses one, and reads no further.
-    if info is None or (info.format == "MP3" and not checks._mp3_states_length(path)):
+    if info is None or (info.format == "MP3" and not checks.mp3_states_length(path)):
         return AudioFile(path, *ffmpeg.probe(path), _decode_with_ffmpeg)
-    if checks._wav_is_cut_off(path) or (
-        info.format == "OGG" and not checks._ogg_has_last_page(path)
-    ):
-        raise checks._cut_off(path)
+    if checks.wav_is_cut_off(path) or (info.format == "OGG" and not checks.ogg_has_last_page(path)):
+        raise checks.cut_off(path)
     if info.frames == 0:
         raise _no_samples(path)
     return AudioFile(path, info.samplerate, info.channels, info.frames, _decode_with_soundfile)
@@ -112,7 +110,7 @@ def _decode_with_soundfile(audio):
     except soundfile.LibsndfileError as err:
         raise InputError(f"{audio.path}: is damaged ({err.error_string}); replace it") from err
     if n_read < audio.n_samples:
-        raise checks._cut_off(audio.path)
+        raise checks.cut_off(audio.path)
 
 
 def _decode_with_ffmpeg(audio):

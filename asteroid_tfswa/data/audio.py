@@ -56,13 +56,13 @@ def probe(path):
         raise InputError(
             f"{path}: not readable as audio ({_reason(error)}); replace the file"
         ) from None
-    if info.format == "MP3" and not _mp3_states_length(path):
+    if info.format == "MP3" and not mp3_states_length(path):
         raise InputError(
             f"{path}: an MP3 file that does not state its length (no Xing header), which decoders "
             "have to guess; convert it to wav or flac"
         )
-    if _wav_is_cut_off(path) or (info.format == "OGG" and not _ogg_has_last_page(path)):
-        raise _cut_off(path)
+    if wav_is_cut_off(path) or (info.format == "OGG" and not ogg_has_last_page(path)):
+        raise cut_off(path)
     if info.frames == 0:
         raise InputError(f"{path}: holds no audio (0 samples); replace it or remove the song")
     plain = info.subtype.startswith("PCM_") or info.subtype in ("FLOAT", "DOUBLE")
@@ -89,7 +89,7 @@ def read_blocks(path, stop):
     except sf.LibsndfileError as error:
         raise InputError(f"{path}: decoding fails ({_reason(error)}); replace the file") from None
     if n_read < n_declared:
-        raise _cut_off(path)
+        raise cut_off(path)
 
 
 def write_wav(path, blocks, sample_rate, n_channels):
@@ -173,7 +173,7 @@ def decode_stem_mp4(path, folder, stop):
     decoded = {stem: probe(folder / f"{stem}.wav") for stem in STEM_MP4_STREAMS}
     for stem, info in decoded.items():
         if info.n_samples < declared[stem].n_samples - STEM_MP4_TOLERANCE:
-            raise _cut_off(path)
+            raise cut_off(path)
     shortest = min(info.n_samples for info in decoded.values())
     for stem, info in decoded.items():
         if info.n_samples > shortest:
@@ -210,7 +210,7 @@ def _shorten(path, n_samples, info, stop):
     shortened.replace(path)
 
 
-def _wav_is_cut_off(path):
+def wav_is_cut_off(path):
     """Whether a RIFF header promises more audio than follows; libsndfile reads such files."""
     size_of_file = path.stat().st_size
     with open(path, "rb") as file:
@@ -231,7 +231,7 @@ def _wav_is_cut_off(path):
     return False
 
 
-def _mp3_states_length(path):
+def mp3_states_length(path):
     """Whether the first frame of an MP3 file is a Xing/Info header, which counts the frames."""
     with open(path, "rb") as file:
         tag = file.read(10)
@@ -244,7 +244,7 @@ def _mp3_states_length(path):
     return b"Xing" in start or b"Info" in start
 
 
-def _ogg_has_last_page(path):
+def ogg_has_last_page(path):
     """Whether an Ogg file ends with a page that is flagged as the last of its stream."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 65_307))  # the largest page there can be
@@ -254,7 +254,8 @@ def _ogg_has_last_page(path):
     return bool(is_last) and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def _cut_off(path):
+def cut_off(path):
+    """The error for a file that holds less audio than it declares."""
     return InputError(f"{path}: cut off (it holds less audio than it declares); replace the file")
 
 

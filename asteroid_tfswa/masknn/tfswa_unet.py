@@ -219,9 +219,11 @@ class TFSWABlock(nn.Module):
         # The 1x1 convolution of the concatenated branches, as the sum of what it makes of each.
         parts = conv.weight[..., 0, 0].chunk(3, dim=1)
         fused = functional.linear(self.tsa(tokens), parts[0], conv.bias)
-        fused = fused + functional.linear(self.fsa(tokens), parts[1])
-        fused = fused + functional.linear(self.swa(tokens), parts[2])
-        return x + activation(norm(fused.permute(0, 3, 1, 2)))
+        fused += functional.linear(self.fsa(tokens), parts[1])
+        fused += functional.linear(self.swa(tokens), parts[2])
+        del tokens  # maps are what fills memory
+        fused = norm(fused.permute(0, 3, 1, 2))
+        return x + activation(fused)
 
 
 @contextlib.contextmanager

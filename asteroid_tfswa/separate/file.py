@@ -19,6 +19,7 @@ from asteroid_tfswa.separate.stream import separate_blocks
 from asteroid_tfswa.separate.writers import open_stems
 
 OUTPUT = "{song}/{stem}.{ext}"
+PIECE = 16384  # samples finished at once: small blocks of memory are used again, large ones pile up
 
 
 def separate_file(
@@ -205,8 +206,9 @@ class _Finisher:
                 f"{self.audio.path}: the model's output is not a number; use another precision or "
                 "model"
             )
-        sources = sources[self.plan.needed].flatten(0, 1).T  # (time, n_needed * chan)
-        self._write(self.resampler(sources.numpy()))
+        sources = sources[self.plan.needed].flatten(0, 1)  # (n_needed * chan, time)
+        for piece in sources.split(PIECE, dim=-1):
+            self._write(self.resampler(piece.T.numpy()))
 
     def _write(self, block):
         block = block[: self.mixture.n_samples - self.n_written]
