@@ -24,6 +24,7 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.separate import separate_file
+from tests.benchmarks.work import recipe_model
 from tests.stand_ins import StandIn
 
 RATE = 44100
@@ -37,7 +38,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=120, help="of audio for time and demucs")
     parser.add_argument("--long", type=float, default=7200, help="of audio for memory")
     parser.add_argument("--folder", help="for the files, some 20 GB (default: a temporary one)")
-    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--model", default="", help="model file (default: the recipe's, untrained)")
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # in a process of its own
     args = parser.parse_args()
     if args.case:
         print(json.dumps(measure(*args.case)))
@@ -45,10 +47,10 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         song = write_song(Path(folder, "song.wav"), args.seconds)
         if "time" in args.parts or "demucs" in args.parts:
-            ours = in_process("ours", song)
-            report("ours, default network", ours)
+            ours = in_process("ours", song, args.model)
+            report("ours", ours)
         if "time" in args.parts:
-            alone = in_process("network", song)
+            alone = in_process("network", song, args.model)
             report("the network alone", alone)
             print(f"overlap 0.25 over the network alone: {ours['time'] / alone['time']:.2f} (1.4)")
         if "memory" in args.parts:
@@ -77,9 +79,17 @@ def write_song(path, seconds):
     return path
 
 
-def in_process(case, song):
+def in_process(case, song, model=""):
     """Run a case in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.separation", "--case", case, str(song)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.separation",
+        "--case",
+        case,
+        str(song),
+        model,
+    ]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
 
@@ -89,10 +99,10 @@ def report(name, result):
     print(f"{name}: {result['time']:.1f} s, peak {result['peak'] / 1e6:.0f} MB", flush=True)
 
 
-def measure(case, song):
+def measure(case, song, model):
     """Time in seconds and peak memory in bytes of a case."""
     try:
-        work = CASES[case](song)
+        work = CASES[case](song, model)
     except ImportError:
         return {"time": None, "peak": None}
     start = time.perf_counter()
@@ -104,15 +114,20 @@ def measure(case, song):
     return {"time": seconds, "peak": peak}
 
 
-def ours(song):
-    """The default network, from file to files."""
-    model = TFSWAUNet(sources=SOURCES).eval()
+def load(model):
+    """The model of a file, or an untrained one of the recipe's configuration."""
+    return TFSWAUNet.from_pretrained(model).eval() if model else recipe_model().eval()
+
+
+def ours(song, model):
+    """The model, from file to files."""
+    model = load(model)
     return lambda: separate_file(model, song, Path(song).parent / "out")
 
 
-def network(song):
-    """The default network on as much audio, in chunks of the same length side by side."""
-    model = TFSWAUNet(sources=SOURCES).eval()
+def network(song, model):
+    """The model on as much audio, in chunks of the same length side by side."""
+    model = load(model)
     n_samples = soundfile.info(song).frames
     chunk = 0.1 * torch.randn(1, 2, 6 * RATE)
 
@@ -124,18 +139,18 @@ def network(song):
 
 
 class FirstChunk(StandIn):
-    """The default network for one chunk, which takes the memory that it takes; then for free."""
+    """The recipe's network for one chunk, which takes the memory that it takes; then for free."""
 
     def __init__(self):
         super().__init__(sources=SOURCES)
         self.sample_rate = RATE
-        self.network = TFSWAUNet(sources=SOURCES)
+        self.network = recipe_model()
 
     def forward(self, wav):
         return super().forward(wav) if self.seen else self.network(super().forward(wav)[:, 0])
 
 
-def pipeline(song):
+def pipeline(song, _):
     """All but the network's time, from file to files."""
     model = FirstChunk().eval()
 
@@ -146,7 +161,7 @@ def pipeline(song):
     return work
 
 
-def demucs(song):
+def demucs(song, _):
     """Htdemucs of random weights, as its command does: the whole song in memory."""
     from demucs.apply import apply_model
     from demucs.htdemucs import HTDemucs
