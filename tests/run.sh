@@ -9,4 +9,5 @@ if [[ $1 == --python_path ]]; then
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . egs/musdb18/local/environment.sh
+export OMP_NUM_THREADS=1 # two processes share two cores: more threads would wait for each other
 "$python_path" -m pytest tests -n 2 --dist loadfile "$@"
