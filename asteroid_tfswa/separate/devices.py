@@ -118,6 +118,7 @@ class ChunkRunner:
     def _forward(self, chunks):
         training = self.model.training
         self.model.eval()
+        _MALLOC_TRIM(0)
         try:
             with torch.no_grad(), torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.is_bf16
@@ -127,7 +128,6 @@ class ChunkRunner:
                 return torch.cat(parts, dim=2).float().cpu()
         finally:
             self.model.train(training)
-            _MALLOC_TRIM(0)
 
     def _take_less(self, batch, size, err):
         seconds = size / self.model.sample_rate
