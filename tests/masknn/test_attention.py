@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from asteroid_tfswa.masknn import attention
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA, spans
 from tests import reference
 
@@ -110,3 +111,16 @@ def test_qkv_has_no_bias_and_mlp_is_four_times_as_wide():
     shapes = {name: tuple(p.shape) for name, p in TSA(8, 2).named_parameters()}
     assert shapes["qkv.weight"] == (24, 8) and "qkv.bias" not in shapes
     assert shapes["mlp.0.weight"] == (32, 8) and shapes["mlp.2.weight"] == (8, 32)
+
+
+@pytest.mark.parametrize("size", [1, 40, 300])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_slices_of_a_map_give_what_the_whole_map_gives(monkeypatch, size, shifted):
+    layers = [attention.TSA(8, 2), attention.FSA(8, 2), attention.SWA(8, 2, (5, 4), shifted)]
+    x = torch.randn(2, 23, 19, 8)
+    monkeypatch.setattr(attention, "SLICE", size)
+    for layer in layers:
+        whole = layer(x)  # with gradients nothing is sliced
+        with torch.no_grad():
+            assert len(layer.slices(x)) > 1
+            torch.testing.assert_close(layer(x), whole)
