@@ -170,7 +170,7 @@ def test_files_that_cannot_be_used_leave_nothing(tmp_path, make, message):
 def test_without_ffmpeg_the_remedy_is_named(tmp_path, monkeypatch):
     (tmp_path / "song.m4a").write_text("what soundfile cannot read")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="song.m4a: .*ffprobe.* is not on PATH; install it"):
+    with pytest.raises(InputError, match="song.m4a: .*ffmpeg, which is not on PATH; install it"):
         separate_file(StandIn(), tmp_path / "song.m4a", tmp_path)
 
 

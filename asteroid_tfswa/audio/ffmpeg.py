@@ -13,6 +13,20 @@ from asteroid_tfswa.errors import InputError
 ONLY_FILES = ["-protocol_whitelist", "file"]
 
 
+def require_ffmpeg(path):
+    """Check that ffmpeg and ffprobe are there to read a file.
+
+    Raises:
+        InputError: if one is not on PATH; the message names it, the file and the remedy.
+    """
+    for program in ("ffmpeg", "ffprobe"):
+        if shutil.which(program) is None:
+            raise InputError(
+                f"{path}: reading it needs the program {program}, which is not on PATH; install it "
+                "(apt install ffmpeg, brew install ffmpeg or conda install -c conda-forge ffmpeg)"
+            )
+
+
 def probe(path):
     """What the first audio stream of a file holds, as ffprobe sees it.
 
@@ -26,13 +40,7 @@ def probe(path):
     Raises:
         InputError: if ffmpeg is missing or the file has no audio that it can read.
     """
-    for program in ("ffprobe", "ffmpeg"):
-        if shutil.which(program) is None:
-            raise InputError(
-                f"{path}: soundfile cannot read it, and {program}, which may, is not on PATH; "
-                "install it (apt install ffmpeg, brew install ffmpeg or conda install -c "
-                "conda-forge ffmpeg)"
-            )
+    require_ffmpeg(path)
     entries = "stream=sample_rate,channels,duration:format=duration"
     command = ["ffprobe", "-v", "error", *ONLY_FILES, "-select_streams", "a:0", "-of", "json"]
     command += ["-show_entries", entries, "-i", _url(path)]

@@ -4,7 +4,6 @@ Everything goes block by block, so that memory does not grow with the length of 
 """
 
 import json
-import shutil
 import struct
 import subprocess
 from concurrent.futures import CancelledError
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 import soundfile as sf
 
+from asteroid_tfswa.audio.ffmpeg import require_ffmpeg
 from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
 from asteroid_tfswa.errors import InputError
 
@@ -124,13 +124,7 @@ def probe_stem_mp4(path):
     Raises:
         InputError: ffmpeg is missing, or the file is not a stem.mp4 of five streams.
     """
-    for program in ("ffmpeg", "ffprobe"):
-        if shutil.which(program) is None:
-            raise InputError(
-                f"{path}: reading stem.mp4 files needs the program {program}, which is not on "
-                "PATH; install it (apt install ffmpeg, brew install ffmpeg or conda install -c "
-                "conda-forge ffmpeg)"
-            )
+    require_ffmpeg(path)
     command = ["ffprobe", "-v", "error", "-select_streams", "a", "-of", "json", "-show_entries"]
     command += ["stream=sample_rate,channels,duration", str(path)]
     result = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True)
