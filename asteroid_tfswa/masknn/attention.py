@@ -8,6 +8,8 @@ from asteroid.utils.torch_utils import script_if_tracing
 from torch import nn
 from torch.nn import functional as F
 
+from asteroid_tfswa.masknn.cpu_attention import cpu_attention
+
 SLICE = 2**15  # positions that a layer treats at once in separation: their MLP fits into a cache
 
 
@@ -76,7 +78,7 @@ class TSA(AttentionLayer):
     axis = 2
 
     def attend(self, qkv, start):
-        out = sequence_attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
+        out = attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
         return out.transpose(1, 2)
 
 
@@ -86,7 +88,7 @@ class FSA(AttentionLayer):
     axis = 1
 
     def attend(self, qkv, start):
-        return sequence_attention(qkv, self.n_heads)
+        return attention(qkv, self.n_heads)
 
 
 class SWA(AttentionLayer):
@@ -122,8 +124,8 @@ class SWA(AttentionLayer):
         return [(start + i * each, each) for start, n, each in cuts for i in range(n)]
 
 
-def sequence_attention(qkv, n_heads: int):
-    """Multi-head self-attention along the sequence axis.
+def attention(qkv: torch.Tensor, n_heads: int) -> torch.Tensor:
+    """Multi-head self-attention along the last axis but one.
 
     Args:
         qkv (torch.Tensor): queries, keys and values, (batch, n, sequence, 3 * chan).
@@ -134,6 +136,9 @@ def sequence_attention(qkv, n_heads: int):
     """
     batch, n, length, chan3 = qkv.shape
     heads = qkv.reshape(batch * n, length, 3, n_heads, chan3 // 3 // n_heads)
+    if not torch.jit.is_scripting():
+        if qkv.is_cpu and not (torch.jit.is_tracing() or torch.compiler.is_exporting()):
+            return cpu_attention(heads).reshape(batch, n, length, chan3 // 3)
     q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch * n, heads, sequence, head_dim)
     out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).reshape(batch, n, length, chan3 // 3)
@@ -159,18 +164,15 @@ def window_attention(
         torch.Tensor: (batch, time, freq, chan).
     """
     batch, n_frames, n_bins, chan3 = qkv.shape
-    head_dim = chan3 // 3 // n_heads
     rows = []
     for t, n_t, size_t in spans(n_frames, window[0], shift[0]):
         row = []
         for f, n_f, size_f in spans(n_bins, window[1], shift[1]):
             part = qkv[:, t : t + n_t * size_t, f : f + n_f * size_f]
-            part = part.reshape(batch, n_t, size_t, n_f, size_f, 3, n_heads, head_dim)
-            part = part.permute(5, 0, 1, 3, 6, 2, 4, 7)  # (3, batch, n_t, n_f, heads, size.., dim)
-            part = part.reshape(3, batch * n_t * n_f, n_heads, size_t * size_f, head_dim)
-            out = F.scaled_dot_product_attention(part[0], part[1], part[2])
-            out = out.reshape(batch, n_t, n_f, n_heads, size_t, size_f, head_dim)
-            out = out.permute(0, 1, 4, 2, 5, 3, 6)  # (batch, n_t, size_t, n_f, size_f, heads, dim)
+            part = part.reshape(batch, n_t, size_t, n_f, size_f, chan3)
+            part = part.transpose(2, 3).reshape(batch, n_t * n_f, size_t * size_f, chan3)
+            out = attention(part, n_heads)  # (batch, windows, positions, chan)
+            out = out.reshape(batch, n_t, n_f, size_t, size_f, chan3 // 3).transpose(2, 3)
             row.append(out.reshape(batch, n_t * size_t, n_f * size_f, chan3 // 3))
         rows.append(torch.cat(row, dim=2))
     return torch.cat(rows, dim=1)
