@@ -15,7 +15,7 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 
 # Keys and sections that may change between a start and the next: an epoch stays what it was.
-MAY_CHANGE = ("training.epochs", "data.num_workers", "separation")
+MAY_CHANGE = ("training.epochs", "training.compile", "data.num_workers", "separation")
 
 
 class SafeCheckpointIO(TorchCheckpointIO):

@@ -51,7 +51,8 @@ def train(model, data, conf, exp_dir, devices=""):
             random_mix, gain_min, gain_max, channel_swap, num_workers), "optim" (optimizer, lr,
             weight_decay, lr_decay, lr_decay_epochs, warmup_steps) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
-            valid_segment); others are saved with it. `batch_size` is per device, `epoch_size` the
+            valid_segment, compile: whether the model goes through `torch.compile`); others are
+            saved with it. `batch_size` is per device, `epoch_size` the
             items of an epoch over all devices, `gradient_clipping` the largest norm (0: none).
         exp_dir (str or Path): folder of this training.
         devices (str): "" for all GPUs or, without any, the CPU; "cpu"; "cpu:2" for two processes
@@ -71,6 +72,8 @@ def train(model, data, conf, exp_dir, devices=""):
     steps_per_epoch = count_steps(conf["training"], hardware["n_devices"])
     epochs_done = check_continues(exp_dir, conf, steps_per_epoch)
     system = make_system(model, data, conf, steps_per_epoch)
+    if conf["training"]["compile"]:
+        model.compile()
     # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
     system.train_loader.sampler.set_epoch(epochs_done)
     best, is_first = checkpoints / "best.ckpt", rank_zero_only.rank == 0
@@ -214,7 +217,8 @@ def fit(trainer, system, last_checkpoint):
         last_checkpoint (Path or None): where to go on.
 
     Raises:
-        InputError: if data cannot be read, the loss is not finite, or a GPU's memory is full.
+        InputError: if data cannot be read, the loss is not finite, a GPU's memory is full, or
+            torch.compile finds no compiler.
         KeyboardInterrupt: after Ctrl-C.
     """
     try:
@@ -232,6 +236,13 @@ def fit(trainer, system, last_checkpoint):
         raise InputError(
             "batch_size: the GPU's memory is full; lower batch_size (raise accumulate by the same "
             "factor to keep the same steps), or lower segment or valid_segment"
+        ) from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = next(line for line in str(error).splitlines() if line.strip())
+        raise InputError(
+            f"compile: torch.compile does not work here ({reason.strip()}); set compile to false"
         ) from error
 
 

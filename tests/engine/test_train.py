@@ -66,6 +66,36 @@ def test_going_on_is_the_same_as_never_having_stopped(data_dir, whole, tmp_path)
     assert load(whole / "best_model.pth")["metrics"] == load(tmp_path / "best_model.pth")["metrics"]
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_training_goes_on_with_torch_compile(data_dir, whole, tmp_path):
+    tiny.run(data_dir, tmp_path, epochs=1)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    tiny.run(data_dir, tmp_path, compile=True)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > graphs
+    a, b = last(whole), last(tmp_path)
+    assert a["state_dict"].keys() == b["state_dict"].keys()
+    for key, weight in a["state_dict"].items():
+        torch.testing.assert_close(weight, b["state_dict"][key], rtol=0, atol=1e-5)
+
+
+def test_torch_compile_without_a_compiler_is_named(data_dir, tmp_path):
+    command = [
+        sys.executable,
+        tiny.__file__,
+        data_dir,
+        tmp_path / "exp",
+        "cpu",
+        '{"compile": true}',
+    ]
+    env = {**os.environ, "PYTHONPATH": str(REPO), "PATH": "", "CXX": "", "OMP_NUM_THREADS": "1"}
+    env["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path / "cache")
+    process = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert process.returncode != 0
+    *_, line = process.stderr.strip().splitlines()
+    assert "InputError: compile: torch.compile does not work here (" in line
+    assert line.endswith("); set compile to false")
+
+
 def test_what_is_written(whole):
     package = load(whole / "best_model.pth")
     assert package["dataset"] == "tiny"

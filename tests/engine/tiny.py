@@ -92,6 +92,7 @@ def make_conf(**changes):
             "accumulate": 1,
             "gradient_clipping": 5.0,
             "precision": "32-true",
+            "compile": False,
             "loss": "l1",
             "seed": 3,
             "valid_segment": 1.0,
