@@ -73,6 +73,10 @@ def train(model, data, conf, exp_dir, devices=""):
     epochs_done = check_continues(exp_dir, conf, steps_per_epoch)
     system = make_system(model, data, conf, steps_per_epoch)
     if conf["training"]["compile"]:
+        if model.get_model_args().get("gradient_checkpointing"):
+            raise InputError(
+                "gradient_checkpointing: true does not go with compile: true; set one to false"
+            )
         model.compile()
     # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
     system.train_loader.sampler.set_epoch(epochs_done)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
@@ -118,6 +119,19 @@ def test_a_complete_training_is_left_alone(data_dir, whole, tmp_path):
     assert tiny.run(data_dir, exp_dir) == exp_dir / "best_model.pth"
     assert (exp_dir / "best_model.pth").exists()
     assert (exp_dir / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_two_ways_to_spend_memory_exclude_each_other(data_dir, tmp_path):
+    model = TFSWAUNet(
+        sources=tiny.SOURCES,
+        sample_rate=tiny.RATE,
+        widths=[4],
+        depths=[1],
+        n_heads=[1],
+        gradient_checkpointing=True,
+    )
+    with pytest.raises(InputError, match="gradient_checkpointing: true .* compile: true"):
+        train(model, read_prepared(data_dir), tiny.make_conf(compile=True), tmp_path, "cpu")
 
 
 @pytest.mark.parametrize(
