@@ -119,7 +119,7 @@ def _softmax(q, k, buffer):
     """Attention matrices (b, rows, sequence) of queries (b, rows, head_dim), in the buffer."""
     padded = _matrices(buffer, q.shape[1], k)
     scores = padded[..., : k.shape[1]]
-    torch.baddbmm(scores, q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5, out=scores)
+    torch.bmm(q * q.shape[-1] ** -0.5, k.mT, out=scores)
     padded[..., k.shape[1] :] = -torch.inf
     torch.softmax(padded, dim=-1, out=padded)
     return scores
