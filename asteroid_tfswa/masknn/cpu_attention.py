@@ -13,8 +13,14 @@ LANES = 16  # float32 numbers in a vector register: a narrower right factor leav
 LONG = 96  # positions in a sequence from which on widening the factor costs less than it saves
 
 
-@torch.library.custom_op("asteroid_tfswa::cpu_attention", mutates_args=(), device_types="cpu")
-def cpu_attention(heads: torch.Tensor) -> torch.Tensor:
+# `torch.library.custom_op` would be shorter, but its first call imports the whole of torch._dynamo.
+torch.library.define("asteroid_tfswa::cpu_attention", "(Tensor heads) -> Tensor")
+torch.library.define(
+    "asteroid_tfswa::cpu_attention_grad", "(Tensor grad, Tensor out, Tensor heads) -> Tensor"
+)
+
+
+def cpu_attention(heads):
     """Scaled dot-product attention within sequences, computed in float32 or float64.
 
     Args:
@@ -23,6 +29,11 @@ def cpu_attention(heads: torch.Tensor) -> torch.Tensor:
     Returns:
         torch.Tensor: (n, sequence, n_heads, head_dim).
     """
+    return torch.ops.asteroid_tfswa.cpu_attention(heads)
+
+
+@torch.library.impl("asteroid_tfswa::cpu_attention", "cpu")
+def _forward(heads):
     out = heads.new_empty(heads[:, :, 0].shape)
     buffer = _buffer(heads)
     with torch.autocast("cpu", enabled=False):
@@ -37,9 +48,9 @@ def cpu_attention(heads: torch.Tensor) -> torch.Tensor:
     return out
 
 
-@torch.library.custom_op("asteroid_tfswa::cpu_attention_grad", mutates_args=(), device_types="cpu")
-def cpu_attention_grad(grad: torch.Tensor, out: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
-    """Gradient of `cpu_attention` for `heads`, given its output and the gradient for that."""
+@torch.library.impl("asteroid_tfswa::cpu_attention_grad", "cpu")
+def _backward(grad, out, heads):
+    """Gradient for `heads`, given the output and the gradient for that."""
     grad_heads = heads.new_empty(heads.shape)
     buffer, buffer2 = _buffer(heads), _buffer(heads)
     with torch.autocast("cpu", enabled=False):
@@ -63,20 +74,26 @@ def cpu_attention_grad(grad: torch.Tensor, out: torch.Tensor, heads: torch.Tenso
     return grad_heads
 
 
-@cpu_attention.register_fake
-def _(heads):
+@torch.library.register_fake("asteroid_tfswa::cpu_attention")
+def _forward_fake(heads):
     return heads.new_empty(heads[:, :, 0].shape)
 
 
-@cpu_attention_grad.register_fake
-def _(grad, out, heads):
+@torch.library.register_fake("asteroid_tfswa::cpu_attention_grad")
+def _backward_fake(grad, out, heads):
     return heads.new_empty(heads.shape)
 
 
-cpu_attention.register_autograd(
-    lambda ctx, grad: cpu_attention_grad(grad, *ctx.saved_tensors),
+def _no_second_gradient(ctx, grad):
+    raise RuntimeError("cpu_attention_grad: gradients of gradients are not implemented on CPUs")
+
+
+torch.library.register_autograd(
+    "asteroid_tfswa::cpu_attention",
+    lambda ctx, grad: torch.ops.asteroid_tfswa.cpu_attention_grad(grad, *ctx.saved_tensors),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(output, *inputs),
 )
+torch.library.register_autograd("asteroid_tfswa::cpu_attention_grad", _no_second_gradient)
 
 
 def _blocks(heads):

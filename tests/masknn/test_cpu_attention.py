@@ -1,5 +1,8 @@
 """The CPU's attention: equal to PyTorch's, forward and backward, however the work is cut."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -58,7 +61,7 @@ def test_is_a_well_behaved_operator(strided):
     heads = torch.randn(3, 20, 3, 2, 4, requires_grad=True)
     if strided:
         heads = torch.randn(20, 3, 3, 2, 4, requires_grad=True).transpose(0, 1)
-    torch.library.opcheck(cpu_attention, (heads,))
+    torch.library.opcheck(torch.ops.asteroid_tfswa.cpu_attention.default, (heads,))
 
 
 def test_gradient_of_a_gradient_is_refused_not_wrong():
@@ -66,3 +69,11 @@ def test_gradient_of_a_gradient_is_refused_not_wrong():
     (grad,) = torch.autograd.grad(cpu_attention(heads).sum(), heads, create_graph=True)
     with pytest.raises(RuntimeError, match="cpu_attention_grad"):
         grad.sum().backward()
+
+
+def test_the_compiler_is_not_imported_for_it():
+    code = "import sys, torch; from asteroid_tfswa import TFSWAUNet; "
+    code += "model = TFSWAUNet(widths=[4], depths=[1], n_heads=[1]); "
+    code += "model(torch.ones(2, 4000)).sum().backward(); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
