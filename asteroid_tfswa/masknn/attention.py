@@ -174,8 +174,8 @@ def window_attention(
             out = attention(part, n_heads)  # (batch, windows, positions, chan)
             out = out.reshape(batch, n_t, n_f, size_t, size_f, chan3 // 3).transpose(2, 3)
             row.append(out.reshape(batch, n_t * size_t, n_f * size_f, chan3 // 3))
-        rows.append(torch.cat(row, dim=2))
-    return torch.cat(rows, dim=1)
+        rows.append(row[0] if len(row) == 1 else torch.cat(row, dim=2))
+    return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
 
 def spans(length: int, window: int, shift: int) -> list[tuple[int, int, int]]:

@@ -134,7 +134,8 @@ def _softmax(q, k, buffer):
     padded = _matrices(buffer, q.shape[1], k)
     scores = padded[..., : k.shape[1]]
     torch.bmm(q * q.shape[-1] ** -0.5, k.mT, out=scores)
-    padded[..., k.shape[1] :] = -torch.inf
+    if padded.shape[-1] > k.shape[1]:
+        padded[..., k.shape[1] :] = -torch.inf
     torch.softmax(padded, dim=-1, out=padded)
     return scores
 
