@@ -1,8 +1,8 @@
 """Self-attention on CPUs: explicit matrices of scores, no more at once than a cache holds.
 
-PyTorch's fused kernel is slow with the small heads of this network; products of whole blocks are up
-to 1.5 times as fast forward and 1.7 times backward, where the scores are computed again. That these
-are operators keeps the loop out of what `torch.compile` and autograd see.
+PyTorch's fused kernel is slow with the small heads of this network; products of whole blocks are
+faster, forward and backward, where the scores are computed again (tests/benchmarks/network.py).
+That these are operators keeps the loop out of what `torch.compile` and autograd see.
 """
 
 import torch
@@ -11,7 +11,6 @@ from torch.nn import functional as F
 SCORES = 2**18  # scores for each thread that are held at once: 1 MiB of float32
 LANES = 16  # float32 numbers in a vector register: a narrower right factor leaves some idle
 LONG = 96  # positions in a sequence from which on widening the factor costs less than it saves
-
 
 # `torch.library.custom_op` would be shorter, but its first call imports the whole of torch._dynamo.
 torch.library.define("asteroid_tfswa::cpu_attention", "(Tensor heads) -> Tensor")
