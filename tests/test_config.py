@@ -113,3 +113,12 @@ def test_a_command_ends_with_one_line_and_no_traceback():
     assert done.returncode == 1
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: ") and "nowhere" in lines[0]
+
+
+def test_help_of_the_recipe_from_the_top_of_the_checkout():
+    command = ["bash", "egs/musdb18/run.sh", "--help"]
+    done = subprocess.run(
+        command, cwd=RECIPE.parents[1], capture_output=True, text=True, check=True
+    )
+    assert "--stage N " in done.stdout and "--compile " in done.stdout
+    assert done.stderr == ""

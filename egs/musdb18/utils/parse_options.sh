@@ -5,7 +5,7 @@ conf_options=()
 while [[ $# -gt 0 ]]; do
   case $1 in
     --help | -h)
-      sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+      sed -n '2,/^$/s/^# \{0,1\}//p' "$(basename "$0")"
       echo
       echo "Keys of the configuration, each an option by its own name, with the defaults of local/conf.yml:"
       awk '/^  [a-z_0-9]+:/ { key = $1; sub(":", "", key); line = $0; sub(/^ *[a-z_0-9]+: */, "", line)
