@@ -1,6 +1,8 @@
 """The stems of a file: what is asked for, in any format, nothing spoiled, all or nothing."""
 
 import os
+import sys
+import threading
 import time
 import warnings
 from concurrent.futures import CancelledError
@@ -8,8 +10,10 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asteroid_tfswa import InputError
+from asteroid_tfswa.audio import reading
 from asteroid_tfswa.audio.writing import SUBTYPES, AudioFormat
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
@@ -194,6 +198,48 @@ def test_interruption_leaves_what_was_there(tmp_path, error, form):
         )
     assert os.listdir(there.parent) == [there.name]
     assert there.read_text() == "from before"
+
+
+@pytest.mark.parametrize("nth", [1, 2])  # the threads that write and read
+def test_ctrl_c_while_a_thread_starts(tmp_path, monkeypatch, nth):
+    monkeypatch.setattr(reading, "BLOCK", 3_000_000)  # slow enough for the end to come first
+    write(tmp_path / "song.wav", 3_000_000, rate=44100)
+    start, calls = threading.Thread.start, []
+
+    def start_and_interrupt(thread):
+        start(thread)
+        calls.append(thread)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        separate_file(StandIn(), tmp_path / "song.wav", tmp_path / "out")
+    assert not (tmp_path / "out/song").exists()
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_torch_computes_in_one_thread_only(tmp_path):
+    """In each that it is used in it starts helpers, which then slow one another down."""
+    write(tmp_path / "song.wav", 400_000)
+    model, counts = StandIn().eval(), []
+
+    def count(seconds=0):
+        counts.append(len(os.listdir("/proc/self/task")) - threading.active_count())
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 2, 100_000))
+        count()
+        separate_file(model, tmp_path / "song.wav", tmp_path, segment=100.0, progress=count)
+    finally:
+        torch.set_num_threads(n_threads)
+    assert len(counts) > 4 and max(counts) == counts[0]
 
 
 # --- Asteroid's interface ------------------------------------------------------------------------

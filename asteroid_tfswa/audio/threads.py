@@ -8,20 +8,35 @@ DEPTH = 2  # items that wait on either side: enough to overlap, little to hold
 _END = object()
 
 
+def _start_thread():
+    """A pool of one thread that runs already.
+
+    Ctrl-C in the moment in which a pool starts a thread hides it from the pool, which then does not
+    wait for it. So that moment is over before there is work to wait for.
+    """
+    pool = ThreadPoolExecutor(1)
+    pool.submit(int).result()
+    return pool
+
+
 def read_ahead(items):
     """Draw items in a thread, a few before they are needed.
 
     Args:
-        items (iterator): what to draw from; what it raises is raised here, in its place.
+        items (generator): what to draw from; what it raises is raised here, in its place. It is
+            closed, in the thread too, when this generator ends or is closed.
 
     Yields:
         the items.
     """
-    with ThreadPoolExecutor(1) as pool:
-        pending = deque(pool.submit(next, items, _END) for _ in range(DEPTH))
-        while (item := pending.popleft().result()) is not _END:
-            pending.append(pool.submit(next, items, _END))
-            yield item
+    with _start_thread() as pool:
+        try:
+            pending = deque(pool.submit(next, items, _END) for _ in range(DEPTH))
+            while (item := pending.popleft().result()) is not _END:
+                pending.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            pool.submit(items.close)
 
 
 class WriteBehind:
@@ -36,7 +51,7 @@ class WriteBehind:
 
     def __init__(self, work):
         self._work = work
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = _start_thread()
         self._pending = deque()
 
     def __enter__(self):

@@ -136,12 +136,11 @@ def separate_audio(model, audio, paths, plan, form, clip, **kwargs):
             write = stack.enter_context(open_stems(paths, form, *spec, clip))
             finisher = _Finisher(audio, model, plan, write)
             behind = stack.enter_context(WriteBehind(finisher))
-            decoded = stack.enter_context(contextlib.closing(audio.blocks()))
-            resampled = _resampled(decoded, audio, model.sample_rate, finisher.mixture)
+            resampled = _resampled(audio, model.sample_rate, finisher.mixture)
             blocks = stack.enter_context(contextlib.closing(read_ahead(resampled)))
             tensors = (torch.from_numpy(block.T) for block in blocks)  # (chan, time)
             for sources in separate_blocks(model, tensors, **kwargs):
-                behind(sources)
+                behind(sources.numpy())
             behind(None)
     except BaseException:
         for folder in missing:
@@ -150,12 +149,13 @@ def separate_audio(model, audio, paths, plan, form, clip, **kwargs):
         raise
 
 
-def _resampled(blocks, audio, to_rate, mixture):
+def _resampled(audio, to_rate, mixture):
     """Blocks at the model's rate; as they are read they are added to `mixture` too."""
     resampler = Resampler(audio.sample_rate, to_rate, audio.n_channels)
-    for block in blocks:
-        mixture.append(block)
-        yield resampler(block)
+    with contextlib.closing(audio.blocks()) as blocks:
+        for block in blocks:
+            mixture.append(block)
+            yield resampler(block)
     yield resampler.flush()
 
 
@@ -201,14 +201,17 @@ class _Finisher:
             missing = self.mixture.n_samples - self.n_written - len(block)
             self._write(np.pad(block, ((0, max(missing, 0)), (0, 0))))
             return
-        if not torch.isfinite(sources).all():
+        # Only NumPy here: torch in a second thread would start threads of its own, as many as there
+        # are processors, which slow down those of the model.
+        if not np.isfinite(sources).all():
             raise InputError(
                 f"{self.audio.path}: the model's output is not a number; use another precision or "
                 "model"
             )
-        sources = sources[self.plan.needed].flatten(0, 1)  # (n_needed * chan, time)
-        for piece in sources.split(PIECE, dim=-1):
-            self._write(self.resampler(piece.T.numpy()))
+        n_samples = sources.shape[-1]
+        for start in range(0, n_samples, PIECE):
+            piece = sources[self.plan.needed, :, start : start + PIECE]  # (n_needed, chan, piece)
+            self._write(self.resampler(piece.reshape(-1, piece.shape[-1]).T))
 
     def _write(self, block):
         block = block[: self.mixture.n_samples - self.n_written]
