@@ -11,6 +11,7 @@ from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")
 SHORTEST = 1.0  # seconds; chunks are not made shorter than that, for want of context
+TRIM_EVERY = 8  # chunks: memory that is given back has to be asked for again, which takes time
 
 
 def choose_device(name="auto"):
@@ -83,6 +84,7 @@ class ChunkRunner:
             precision = "bf16" if has_bf16 else "32"
         self.is_bf16 = precision == "bf16"
         self.max_batch = self.max_size = float("inf")
+        self._n_runs = 0
 
     def __call__(self, chunks):
         """Separate chunks.
@@ -118,7 +120,9 @@ class ChunkRunner:
     def _forward(self, chunks):
         training = self.model.training
         self.model.eval()
-        _MALLOC_TRIM(0)
+        if self._n_runs % TRIM_EVERY == 0:
+            _MALLOC_TRIM(0)
+        self._n_runs += 1
         try:
             with torch.no_grad(), torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.is_bf16
