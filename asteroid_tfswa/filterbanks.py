@@ -129,7 +129,8 @@ def _overlap_add(frames, stride):
     """
     batch, n_frames, kernel_size = frames.shape
     n_pieces = -(-kernel_size // stride)
-    frames = F.pad(frames, (0, n_pieces * stride - kernel_size))
+    if kernel_size % stride:  # else `pad` would copy all the frames
+        frames = F.pad(frames, (0, n_pieces * stride - kernel_size))
     pieces = frames.reshape(batch, n_frames, n_pieces, stride)
     out = F.pad(pieces[:, :, 0], (0, 0, 0, n_pieces - 1))  # (batch, frames + n_pieces - 1, stride)
     for i in range(1, n_pieces):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from asteroid_tfswa.masknn.cpu_attention import cpu_attention
 
-SLICE = 2**15  # positions that a layer treats at once in separation: their MLP fits into a cache
+SLICE = 2**13  # positions that a layer treats at once in separation: their MLP fits into a cache
 
 
 class AttentionLayer(nn.Module):
@@ -53,13 +53,13 @@ class AttentionLayer(nn.Module):
         out = torch.empty_like(x)
         for start, length in self.slices(x):
             part = x.narrow(self.axis, start, length)
-            out.narrow(self.axis, start, length).copy_(self.transform(part, start))
+            self.transform(part, start, out=out.narrow(self.axis, start, length))
         return out
 
-    def transform(self, x, start=0):
+    def transform(self, x, start=0, out=None):
         """The layer itself, on a map or on the slice of it that begins at `start`."""
         x = x + self.proj(self.attend(self.qkv(self.norm1(x)), start))
-        return x + self.mlp(self.norm2(x))
+        return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
     def attend(self, qkv, start):
         """Queries, keys and values (batch, time, freq, 3 * chan) to (batch, time, freq, chan)."""
@@ -78,8 +78,7 @@ class TSA(AttentionLayer):
     axis = 2
 
     def attend(self, qkv, start):
-        out = attention(qkv.transpose(1, 2), self.n_heads)  # (batch, freq, time, chan)
-        return out.transpose(1, 2)
+        return attention(qkv, self.n_heads, (qkv.shape[1], 1))
 
 
 class FSA(AttentionLayer):
@@ -88,7 +87,7 @@ class FSA(AttentionLayer):
     axis = 1
 
     def attend(self, qkv, start):
-        return attention(qkv, self.n_heads)
+        return attention(qkv, self.n_heads, (1, qkv.shape[2]))
 
 
 class SWA(AttentionLayer):
@@ -124,24 +123,30 @@ class SWA(AttentionLayer):
         return [(start + i * each, each) for start, n, each in cuts for i in range(n)]
 
 
-def attention(qkv: torch.Tensor, n_heads: int) -> torch.Tensor:
-    """Multi-head self-attention along the last axis but one.
+def attention(qkv: torch.Tensor, n_heads: int, window: tuple[int, int]) -> torch.Tensor:
+    """Multi-head self-attention within windows that fill the map.
 
     Args:
-        qkv (torch.Tensor): queries, keys and values, (batch, n, sequence, 3 * chan).
+        qkv (torch.Tensor): queries, keys and values, (batch, time, freq, 3 * chan).
         n_heads (int): number of heads.
+        window (tuple[int, int]): window size, in frames and bins; divides time and freq.
 
     Returns:
-        torch.Tensor: (batch, n, sequence, chan).
+        torch.Tensor: (batch, time, freq, chan).
     """
-    batch, n, length, chan3 = qkv.shape
-    heads = qkv.reshape(batch * n, length, 3, n_heads, chan3 // 3 // n_heads)
+    batch, n_frames, n_bins, chan3 = qkv.shape
+    (height, width), chan = window, chan3 // 3
+    rows, cols = batch * (n_frames // height), n_bins // width
+    heads = qkv.reshape(rows, height, cols, width, 3, n_heads, chan // n_heads).transpose(1, 2)
     if not torch.jit.is_scripting():
         if qkv.is_cpu and not (torch.jit.is_tracing() or torch.compiler.is_exporting()):
-            return cpu_attention(heads).reshape(batch, n, length, chan3 // 3)
-    q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch * n, heads, sequence, head_dim)
-    out = F.scaled_dot_product_attention(q, k, v)
-    return out.transpose(1, 2).reshape(batch, n, length, chan3 // 3)
+            out = cpu_attention(heads)  # (rows, cols, height, width, heads, head_dim)
+            return out.transpose(1, 2).reshape(batch, n_frames, n_bins, chan)
+    heads = heads.permute(4, 0, 1, 5, 2, 3, 6)  # (3, rows, cols, heads, height, width, head_dim)
+    heads = heads.reshape(3, rows * cols, n_heads, height * width, chan // n_heads)
+    out = F.scaled_dot_product_attention(heads[0], heads[1], heads[2])
+    out = out.transpose(1, 2).reshape(rows, cols, height, width, chan)
+    return out.transpose(1, 2).reshape(batch, n_frames, n_bins, chan)
 
 
 @script_if_tracing  # so that a traced model takes maps of any size
@@ -163,17 +168,13 @@ def window_attention(
     Returns:
         torch.Tensor: (batch, time, freq, chan).
     """
-    batch, n_frames, n_bins, chan3 = qkv.shape
+    _, n_frames, n_bins, _ = qkv.shape
     rows = []
     for t, n_t, size_t in spans(n_frames, window[0], shift[0]):
         row = []
         for f, n_f, size_f in spans(n_bins, window[1], shift[1]):
             part = qkv[:, t : t + n_t * size_t, f : f + n_f * size_f]
-            part = part.reshape(batch, n_t, size_t, n_f, size_f, chan3)
-            part = part.transpose(2, 3).reshape(batch, n_t * n_f, size_t * size_f, chan3)
-            out = attention(part, n_heads)  # (batch, windows, positions, chan)
-            out = out.reshape(batch, n_t, n_f, size_t, size_f, chan3 // 3).transpose(2, 3)
-            row.append(out.reshape(batch, n_t * size_t, n_f * size_f, chan3 // 3))
+            row.append(attention(part, n_heads, (size_t, size_f)))
         rows.append(row[0] if len(row) == 1 else torch.cat(row, dim=2))
     return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 

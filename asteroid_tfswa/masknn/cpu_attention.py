@@ -20,46 +20,49 @@ torch.library.define(
 
 
 def cpu_attention(heads):
-    """Scaled dot-product attention within sequences, computed in float32 or float64.
+    """Scaled dot-product attention within windows, computed in float32 or float64.
 
     Args:
-        heads (torch.Tensor): queries, keys and values, (n, sequence, 3, n_heads, head_dim).
+        heads (torch.Tensor): queries, keys and values,
+            (rows, cols, height, width, 3, n_heads, head_dim): rows x cols windows of height x width
+            positions.
 
     Returns:
-        torch.Tensor: (n, sequence, n_heads, head_dim).
+        torch.Tensor: (rows, cols, height, width, n_heads, head_dim), with strides in the order of
+        those of `heads`.
     """
     return torch.ops.asteroid_tfswa.cpu_attention(heads)
 
 
 @torch.library.impl("asteroid_tfswa::cpu_attention", "cpu")
 def _forward(heads):
-    out = heads.new_empty(heads[:, :, 0].shape)
+    out = torch.empty_like(heads[..., 0, :, :])
     buffer = _buffer(heads)
     with torch.autocast("cpu", enabled=False):
-        for sequences, group, rows in _blocks(heads):
-            q, k, v = _load(heads[sequences, :, :, group])  # (b, sequence, head_dim) each
+        for windows, group, parts in _blocks(heads):
+            q, k, v = _load(heads[windows][..., group, :])  # (b, sequence, head_dim) each
             v = _widen(v)
             result = torch.empty_like(v)
-            for r in rows:
+            for r in parts:
                 scores = _softmax(q[:, r], k, buffer)
                 torch.bmm(scores, v, out=result[:, r])
-            _store(result, out[sequences, :, group])
+            _store(result, out[windows][..., group, :])
     return out
 
 
 @torch.library.impl("asteroid_tfswa::cpu_attention_grad", "cpu")
 def _backward(grad, out, heads):
     """Gradient for `heads`, given the output and the gradient for that."""
-    grad_heads = heads.new_empty(heads.shape)
+    grad_heads = torch.empty_like(heads)
     buffer, buffer2 = _buffer(heads), _buffer(heads)
     with torch.autocast("cpu", enabled=False):
-        for sequences, group, rows in _blocks(heads):
-            q, k, v = _load(heads[sequences, :, :, group])
-            g, o = _load(torch.stack([x[sequences, :, group] for x in (grad, out)], dim=2))
+        for windows, group, parts in _blocks(heads):
+            q, k, v = _load(heads[windows][..., group, :])
+            g, o = _load(torch.stack([x[windows][..., group, :] for x in (grad, out)], dim=-3))
             inner = (g * o).sum(dim=-1, keepdim=True)
             wide_q, wide_k, wide_g = (_widen(x) for x in (q, k, g))
             dq, dk, dv = (torch.zeros_like(wide_q) for _ in range(3))
-            for r in rows:
+            for r in parts:
                 scores = _softmax(q[:, r], k, buffer)
                 dv.baddbmm_(scores.mT, wide_g[:, r])
                 change = _matrices(buffer2, scores.shape[1], k)[..., : k.shape[1]]
@@ -69,18 +72,18 @@ def _backward(grad, out, heads):
                 dk.baddbmm_(change.mT, wide_q[:, r])
             scale = heads.shape[-1] ** -0.5
             for i, result in enumerate((dq.mul_(scale), dk.mul_(scale), dv)):
-                _store(result, grad_heads[sequences, :, i, group])
+                _store(result, grad_heads[windows][..., i, group, :])
     return grad_heads
 
 
 @torch.library.register_fake("asteroid_tfswa::cpu_attention")
 def _forward_fake(heads):
-    return heads.new_empty(heads[:, :, 0].shape)
+    return torch.empty_like(heads[..., 0, :, :])
 
 
 @torch.library.register_fake("asteroid_tfswa::cpu_attention_grad")
 def _backward_fake(grad, out, heads):
-    return heads.new_empty(heads.shape)
+    return torch.empty_like(heads)
 
 
 def _no_second_gradient(ctx, grad):
@@ -96,30 +99,37 @@ torch.library.register_autograd("asteroid_tfswa::cpu_attention_grad", _no_second
 
 
 def _blocks(heads):
-    """Cut the work into blocks: sequences, heads of them, and rows of their matrices."""
-    n, length, _, n_heads, _ = heads.shape
+    """Cut the work into blocks: windows, heads of them, and rows of their matrices."""
+    n_rows, n_cols, height, width, _, n_heads, _ = heads.shape
+    length = height * width
     threads = torch.get_num_threads()
     matrices = max(threads, threads * SCORES // length**2)  # none of the threads is left idle
     group = min(n_heads, matrices)
-    sequences = max(1, matrices // n_heads)
-    parts = -(-(length**2) // SCORES)
-    size = -(-length // parts)
-    rows = [slice(r, r + size) for r in range(0, length, size)]
-    for i in range(0, n, sequences):
-        for h in range(0, n_heads, group):
-            yield slice(i, i + sequences), slice(h, h + group), rows
+    cols = min(n_cols, max(1, matrices // n_heads))
+    rows = max(1, matrices // n_heads // n_cols)
+    size = -(-length // -(-(length**2) // SCORES))
+    parts = [slice(r, r + size) for r in range(0, length, size)]
+    for r in range(0, n_rows, rows):
+        for c in range(0, n_cols, cols):
+            for h in range(0, n_heads, group):
+                yield (slice(r, r + rows), slice(c, c + cols)), slice(h, h + group), parts
 
 
 def _load(part):
-    """Part of the heads, (n, sequence, k, n_heads, head_dim), as k maps (b, sequence, head_dim)."""
-    part = part.to(torch.promote_types(part.dtype, torch.float32))
-    return part.permute(2, 0, 3, 1, 4).flatten(1, 2).unbind(0)
+    """Part of the heads, (rows, cols, height, width, k, heads, head_dim), as k maps of sequences.
+
+    Each is (b, sequence, head_dim).
+    """
+    n_rows, n_cols, height, width, k, n_heads, head_dim = part.shape
+    part = part.to(torch.promote_types(part.dtype, torch.float32)).permute(4, 0, 1, 5, 2, 3, 6)
+    return part.reshape(k, n_rows * n_cols * n_heads, height * width, head_dim).unbind(0)
 
 
 def _store(result, part):
-    """Write (b, sequence, head_dim or wider) into (n, sequence, n_heads, head_dim)."""
-    n, _, n_heads, head_dim = part.shape
-    part.copy_(result.unflatten(0, (n, n_heads)).transpose(1, 2)[..., :head_dim])
+    """Write (b, sequence, head_dim or wider) into (rows, cols, height, width, heads, head_dim)."""
+    n_rows, n_cols, height, width, n_heads, head_dim = part.shape
+    result = result.view(n_rows, n_cols, n_heads, height, width, -1)[..., :head_dim]
+    part.copy_(result.permute(0, 1, 3, 4, 2, 5))
 
 
 def _widen(x):
@@ -142,7 +152,8 @@ def _softmax(q, k, buffer):
 def _buffer(heads):
     """Room for the scores of a block."""
     dtype = torch.promote_types(heads.dtype, torch.float32)
-    size = 2 * torch.get_num_threads() * max(SCORES, heads.shape[1])
+    length = heads.shape[2] * heads.shape[3]
+    size = 2 * torch.get_num_threads() * max(SCORES, length)
     return heads.new_empty(size, dtype=dtype)
 
 

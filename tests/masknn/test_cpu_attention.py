@@ -10,14 +10,21 @@ from torch.nn import functional as F
 from asteroid_tfswa.masknn import cpu_attention as module
 from asteroid_tfswa.masknn.cpu_attention import cpu_attention
 
-# (n, sequence, 3, n_heads, head_dim)
-SHAPES = [(3, 1, 3, 2, 4), (2, 16, 3, 1, 5), (5, 130, 3, 3, 4), (2, 512, 3, 2, 8), (7, 9, 3, 4, 32)]
+# (rows, cols, height, width, 3, n_heads, head_dim)
+SHAPES = [
+    (3, 1, 1, 1, 3, 2, 4),
+    (1, 2, 16, 1, 3, 1, 5),
+    (5, 3, 13, 10, 3, 3, 4),
+    (2, 1, 1, 512, 3, 2, 8),
+    (7, 4, 3, 3, 3, 4, 32),
+]
 
 
 def fused(heads):
     """What PyTorch gives."""
-    q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    q, k, v = heads.flatten(2, 3).permute(3, 0, 1, 4, 2, 5).unbind(0)
+    out = F.scaled_dot_product_attention(q, k, v)  # (rows, cols, n_heads, sequence, head_dim)
+    return out.transpose(2, 3).unflatten(2, heads.shape[2:4])
 
 
 def value_and_gradient(function, heads):
@@ -41,7 +48,7 @@ def test_equals_the_fused_kernel(shape, scores, monkeypatch):
 
 @pytest.mark.parametrize("scale", [1, 30], ids=["smooth", "peaked"])
 def test_float32_is_as_exact_as_the_fused_kernel(scale):
-    heads = scale * torch.randn(4, 300, 3, 2, 8)
+    heads = scale * torch.randn(4, 1, 30, 10, 3, 2, 8)
     exact = value_and_gradient(fused, heads.double())
     ours, theirs = value_and_gradient(cpu_attention, heads), value_and_gradient(fused, heads)
     for a, b, c in zip(ours, theirs, exact):
@@ -49,7 +56,7 @@ def test_float32_is_as_exact_as_the_fused_kernel(scale):
 
 
 def test_bfloat16_is_computed_in_float32():
-    heads = torch.randn(4, 50, 3, 2, 8).bfloat16()
+    heads = torch.randn(4, 5, 2, 5, 3, 2, 8).bfloat16()
     expected = cpu_attention(heads.float()).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         got = cpu_attention(heads)
@@ -58,14 +65,14 @@ def test_bfloat16_is_computed_in_float32():
 
 @pytest.mark.parametrize("strided", [False, True])
 def test_is_a_well_behaved_operator(strided):
-    heads = torch.randn(3, 20, 3, 2, 4, requires_grad=True)
-    if strided:
-        heads = torch.randn(20, 3, 3, 2, 4, requires_grad=True).transpose(0, 1)
+    heads = torch.randn(3, 5, 4, 5, 3, 2, 4, requires_grad=True)
+    if strided:  # as windows of a map are
+        heads = torch.randn(3, 4, 5, 5, 3, 2, 4, requires_grad=True).transpose(1, 2)
     torch.library.opcheck(torch.ops.asteroid_tfswa.cpu_attention.default, (heads,))
 
 
 def test_gradient_of_a_gradient_is_refused_not_wrong():
-    heads = torch.randn(1, 4, 3, 1, 4, requires_grad=True)
+    heads = torch.randn(1, 1, 4, 1, 3, 1, 4, requires_grad=True)
     (grad,) = torch.autograd.grad(cpu_attention(heads).sum(), heads, create_graph=True)
     with pytest.raises(RuntimeError, match="cpu_attention_grad"):
         grad.sum().backward()
