@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
+from asteroid_tfswa.memory import give_back_memory
 
 
 class TFSWAUNetMasker(nn.Module):
@@ -130,6 +131,9 @@ class TFSWAUNetMasker(nn.Module):
         for up, stage in zip(self.ups, self.decoder):
             x = up(x)  # (batch, chan / 2, 2 * time, 2 * freq)
             x = stage(x, skips.pop())
+        if self.gradient_checkpointing and x.requires_grad and x.is_cpu:
+            # On the way back, before maps are computed again: what lies between the maps kept.
+            x.register_hook(lambda grad: give_back_memory())
         x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
         return self.mask_activation(x[..., :n_frames, :n_bins])
 

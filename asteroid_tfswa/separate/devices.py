@@ -1,12 +1,11 @@
 """Where to separate and how precisely, and what to do when memory runs out."""
 
-import contextlib
-import ctypes
 import warnings
 
 import torch
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.memory import give_back_memory
 from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")
@@ -44,16 +43,6 @@ def choose_device(name="auto"):
     if int(number or 0) >= n_devices:
         raise InputError(f"device: '{name}' is not there, torch finds {n_devices}; use auto or cpu")
     return torch.device(name)
-
-
-def _find_malloc_trim():
-    """The function of glibc that gives freed memory back; otherwise it piles up for hours."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        return ctypes.CDLL(None).malloc_trim
-    return lambda pad: 0
-
-
-_MALLOC_TRIM = _find_malloc_trim()
 
 
 class ChunkRunner:
@@ -121,7 +110,7 @@ class ChunkRunner:
         training = self.model.training
         self.model.eval()
         if self._n_runs % TRIM_EVERY == 0:
-            _MALLOC_TRIM(0)
+            give_back_memory()
         self._n_runs += 1
         try:
             with torch.no_grad(), torch.autocast(
