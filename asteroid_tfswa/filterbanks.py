@@ -105,7 +105,8 @@ class STFTDecoder(Decoder):
         with torch.autocast(spec.device.type, enabled=False):
             re, im = spec.float().transpose(-1, -2).chunk(2, dim=-1)
             frames = torch.fft.irfft(torch.complex(re, im), n=fb.n_filters)
-            frames = frames.reshape((-1,) + frames.shape[-2:]) * fb.window
+            frames = frames.reshape((-1,) + frames.shape[-2:])
+            frames *= fb.window
             window_sq = (fb.window**2).expand(1, frames.shape[-2], -1)
             end = pad + (spec.shape[-1] - 1) * fb.stride
             wav = _overlap_add(frames, fb.stride)[..., pad:end]

@@ -76,8 +76,12 @@ class MusicModel(BaseEncoderMaskerDecoder):
         # A window of zeros: the last sample is covered, and what is short can be reflected.
         wav = F.pad(wav, (0, self.encoder.filterbank.kernel_size))
         tf_rep = self.forward_encoder(wav)  # (batch, chan, freq, frames)
-        masked = self.apply_masks(tf_rep, self.forward_masker(tf_rep))
-        return self.forward_decoder(masked)[..., :length]  # (batch, n_src, chan, time)
+        masks = self.forward_masker(tf_rep)  # (batch, n_src, ...)
+        sources = [
+            self.forward_decoder(self.apply_masks(tf_rep, mask))[..., :length]
+            for mask in masks.split(1, dim=1)  # one at a time takes less memory
+        ]
+        return torch.cat(sources, dim=1)  # (batch, n_src, chan, time)
 
     def separate(self, wav, output_dir=None, force_overwrite=False, resample=False, **kwargs):
         """Separate audio of any length in overlapping chunks; Asteroid's interface.

@@ -10,7 +10,7 @@ from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")
 SHORTEST = 1.0  # seconds; chunks are not made shorter than that, for want of context
-TRIM_EVERY = 8  # chunks: memory that is given back has to be asked for again, which takes time
+TRIM_EVERY = 4  # chunks: memory that is given back has to be asked for again, which takes time
 
 
 def choose_device(name="auto"):
