@@ -7,12 +7,13 @@ default and its type, the comment behind it its help. Other files name only what
 import argparse
 import difflib
 import re
+import signal
 import sys
 from pathlib import Path
 
 import yaml
 
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, Terminated
 
 
 class _Loader(yaml.SafeLoader):
@@ -107,19 +108,30 @@ def read_yaml(path):
 
 
 def run_command(main):
-    """Run a command: user errors end in one line on stderr and status 1, Ctrl-C in status 130.
+    """Run a command: user errors end in one line on stderr and status 1.
+
+    Ctrl-C ends in status 130, SIGTERM in 143, with one line each.
 
     Args:
         main (callable): the command, without arguments.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except (InputError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)
         sys.exit(1)
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        sys.exit(143)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _terminate(signum, frame):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is under way
+    raise Terminated
 
 
 def _parsed(name, words, default):

@@ -3,10 +3,13 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
 
 
 def test_file_appears_when_the_block_has_ended(tmp_path):
@@ -74,3 +77,69 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"  # the last to end
+
+
+# --- folders ---
+
+
+def test_folder_appears_when_the_block_has_ended(tmp_path):
+    with atomic_folder(tmp_path / "song") as tmp:
+        (tmp / "a.wav").touch()
+        assert not (tmp_path / "song").exists()
+    assert os.listdir(tmp_path) == ["song"] and os.listdir(tmp_path / "song") == ["a.wav"]
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "other"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["song"]
+
+
+# --- locks ---
+
+HOLD = """
+import sys, time
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers, locked
+with locked(sys.argv[1]), atomic_write(sys.argv[1] + "/half.txt"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "run"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path, holder):
+    with pytest.raises(InputError, match=f"run: another run .*process {holder.pid}.* wait"):
+        with locked(tmp_path / "run"):
+            pass
+    assert len(os.listdir(tmp_path / "run")) == 2  # its lock and its temporary file
+    holder.kill()
+    holder.wait()
+    with locked(tmp_path / "run"):  # at once, and without what the killed one left
+        assert os.listdir(tmp_path / "run") == [".lock"]
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_one_process_does_not_lock_twice(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(InputError, match="another run"), locked(tmp_path / "."):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_only_temporary_files_of_ours_are_leftovers(tmp_path):
+    names = [".hidden", ".tmp", "0123abcd.tmp.wav", ".0123abcd.tmp.wav", ".0123abcd.tmp"]
+    for name in names[:4]:
+        (tmp_path / name).touch()
+    (tmp_path / names[4]).mkdir()
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(names[:3])

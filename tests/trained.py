@@ -2,11 +2,12 @@
 
 import torch
 
-from asteroid_tfswa import TFSWAUNet, evaluate
+from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import PreparedData
 from asteroid_tfswa.engine.checkpoints import save_best_model
-from asteroid_tfswa.score_tables import write_summary
-from asteroid_tfswa.scores import METHODS, METRICS
+from asteroid_tfswa.scores import evaluate
+from asteroid_tfswa.scores.museval import METHODS, METRICS
+from asteroid_tfswa.scores.tables import write_summary
 
 SIZES = {"widths": (4, 8), "depths": (1, 1), "n_heads": 2, "window": 4}
 FILTERBANK = {"n_filters": 64, "kernel_size": 64, "stride": 16, "sample_rate": 8000.0}

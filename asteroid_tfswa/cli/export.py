@@ -10,7 +10,7 @@ formats:
   onnx          for ONNX Runtime and others; takes a few minutes, and needs asteroid-tfswa[onnx]
 """
 
-from asteroid_tfswa.export import FORMATS, export_model
+from asteroid_tfswa.models.export import FORMATS, export_model
 
 
 def add_arguments(parser):

@@ -11,7 +11,7 @@ from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.separate import choose_device, find_songs
-from asteroid_tfswa.separate.files import Report
+from asteroid_tfswa.separate.songs import Report
 from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from asteroid_tfswa.info import describe, format_description
+from asteroid_tfswa.models.card import describe, format_description
 
 
 def add_arguments(parser):

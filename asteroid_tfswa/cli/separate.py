@@ -10,14 +10,14 @@ first two channels, the next two, and so on; one that is left over as mono.
 
 import sys
 
-from asteroid_tfswa.audio.writing import DEFAULT_BITS, AudioFormat
+from asteroid_tfswa.audio.write import DEFAULT_BITS, AudioFormat
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.separate import choose_device, separate_files
-from asteroid_tfswa.separate.devices import PRECISIONS
-from asteroid_tfswa.separate.file import OUTPUT
+from asteroid_tfswa.separate.runner import PRECISIONS
+from asteroid_tfswa.separate.song import OUTPUT
+from asteroid_tfswa.separate.stems import CLIPS
 from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
-from asteroid_tfswa.separate.writers import CLIPS
 
 
 def add_arguments(parser):

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from asteroid_tfswa.data import audio
+from asteroid_tfswa.data import decode
 from asteroid_tfswa.errors import InputError
 
 BYTES_PER_SAMPLE = 4  # of the 32-bit float WAV files that are written
@@ -73,10 +73,10 @@ def check_song(song, sources, sample_rate):
         if stem not in song.files:
             raise missing_stem(song.path, stem, song.files)
     if song.is_stem_mp4:
-        infos = audio.probe_stem_mp4(song.path)
+        infos = decode.probe_stem_mp4(song.path)
         aspects = ("sample_rate", "n_channels")  # decoding makes the lengths equal
     else:
-        infos = {stem: audio.probe(path) for stem, path in song.files.items()}
+        infos = {stem: decode.probe(path) for stem, path in song.files.items()}
         aspects = ("sample_rate", "n_channels", "n_samples")
     first = next(iter(infos))
     for stem, info in infos.items():

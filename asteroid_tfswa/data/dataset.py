@@ -10,6 +10,7 @@ import soundfile
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from asteroid_tfswa.devices import rank_and_world
 from asteroid_tfswa.errors import InputError
 
 
@@ -221,17 +222,6 @@ def check_songs(songs, sources):
                     f"sources: '{name}' is not among the stems of the song '{song.name}' "
                     f"({', '.join(song.stems)}); prepare the data with it or leave it out"
                 )
-
-
-def rank_and_world():
-    """Number of this process and number of processes; (0, 1) outside distributed training.
-
-    Returns:
-        tuple of int: rank, world size.
-    """
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return 0, 1
-    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def n_samples_of(segment, sample_rate):

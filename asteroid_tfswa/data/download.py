@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 import requests
 from tqdm import tqdm
 
-from asteroid_tfswa.data.space import require_space
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import require_space
 
 BLOCK = 1 << 20  # bytes read from disk at a time
 BLOCK_RECEIVED = 1 << 16  # small: a block that breaks off is lost

@@ -9,7 +9,6 @@ up what is finished.
 """
 
 import json
-import os
 import random
 import shutil
 import threading
@@ -18,11 +17,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.data import audio, check, musdb18
+from asteroid_tfswa.data import check, decode, musdb18
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, find_songs, read_prepared
-from asteroid_tfswa.data.space import require_space
+from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.files import atomic_write, require_space
 
 UNFINISHED = ".unfinished"  # in data_dir until dataset.json is written: options.json, half songs
 
@@ -80,7 +79,7 @@ def prepare(
     splits, validation = choose_splits(find_songs(source_dir), valid_share, seed)
     check.check_enough(source_dir, splits)
     songs = [(song, data_dir / split / song.name) for split in SPLITS for song in splits[split]]
-    stop, n_jobs = threading.Event(), n_jobs or os.cpu_count()
+    stop, n_jobs = threading.Event(), n_jobs or usable_cores()
     jobs = [(song, sources, sample_rate) for song, _ in songs]
     checked = _in_parallel(check.check_song, jobs, "checking", n_jobs, stop)
     check.check_channels(checked)
@@ -198,7 +197,7 @@ def _make_song(song, folder, unfinished, stop):
     work.mkdir(parents=True)
     try:
         if song.is_stem_mp4:
-            audio.decode_stem_mp4(song.path, work, stop)
+            decode.decode_stem_mp4(song.path, work, stop)
         else:
             _make_stems(song, work, stop)
         folder.parent.mkdir(exist_ok=True)
@@ -209,20 +208,20 @@ def _make_song(song, folder, unfinished, stop):
 
 def _make_stems(song, work, stop):
     for stem, path in song.files.items():
-        info = audio.probe(path)
+        info = decode.probe(path)
         if info.is_wav:
             (work / f"{stem}.wav").symlink_to(path.resolve())
         else:
-            blocks = audio.read_blocks(path, stop)
-            audio.write_wav(work / f"{stem}.wav", blocks, info.sample_rate, info.n_channels)
+            blocks = decode.read_blocks(path, stop)
+            decode.write_wav(work / f"{stem}.wav", blocks, info.sample_rate, info.n_channels)
     if "mixture" not in song.files:
-        blocks = audio.sum_blocks(sorted(work.iterdir()), stop)
-        audio.write_wav(work / "mixture.wav", blocks, info.sample_rate, info.n_channels)
+        blocks = decode.sum_blocks(sorted(work.iterdir()), stop)
+        decode.write_wav(work / "mixture.wav", blocks, info.sample_rate, info.n_channels)
 
 
 def _entry(folder):
     stems = sorted(path.stem for path in folder.glob("*.wav") if path.stem != "mixture")
-    n_samples = audio.probe(folder / "mixture.wav").n_samples
+    n_samples = decode.probe(folder / "mixture.wav").n_samples
     return {"name": folder.name, "n_samples": n_samples, "stems": stems}
 
 

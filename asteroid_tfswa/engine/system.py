@@ -7,7 +7,7 @@ from asteroid.engine import System
 from asteroid.utils import flatten_dict
 from torch.optim.lr_scheduler import LambdaLR
 
-from asteroid_tfswa.data.dataset import rank_and_world
+from asteroid_tfswa.devices import rank_and_world
 from asteroid_tfswa.errors import InputError
 
 # The MDX challenge adds it to both energies: a perfect estimate has a finite score.

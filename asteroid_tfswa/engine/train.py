@@ -18,15 +18,15 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
-from asteroid_tfswa.engine.callbacks import RunProgress
+from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.checkpoints import (
     SafeCheckpointIO,
     check_continues,
     checkpoint_callbacks,
     save_best_model,
 )
-from asteroid_tfswa.engine.devices import choose_devices
 from asteroid_tfswa.engine.losses import get_loss
+from asteroid_tfswa.engine.progress import RunProgress
 from asteroid_tfswa.engine.system import MusicSystem, make_scheduler
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write

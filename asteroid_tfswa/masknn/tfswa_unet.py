@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from asteroid_tfswa.devices import return_memory
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
-from asteroid_tfswa.memory import give_back_memory
 
 
 class TFSWAUNetMasker(nn.Module):
@@ -133,7 +133,7 @@ class TFSWAUNetMasker(nn.Module):
             x = stage(x, skips.pop())
         if self.gradient_checkpointing and x.requires_grad and x.is_cpu:
             # On the way back, before maps are computed again: what lies between the maps kept.
-            x.register_hook(lambda grad: give_back_memory())
+            x.register_hook(lambda grad: return_memory())
         x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
         return self.mask_activation(x[..., :n_frames, :n_bins])
 

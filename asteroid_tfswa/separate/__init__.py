@@ -4,9 +4,9 @@
 `separate_files` many.
 """
 
-from asteroid_tfswa.separate.devices import choose_device
-from asteroid_tfswa.separate.file import file_separate, separate_file
-from asteroid_tfswa.separate.files import find_songs, separate_files
+from asteroid_tfswa.devices import choose_device
+from asteroid_tfswa.separate.song import file_separate, separate_file
+from asteroid_tfswa.separate.songs import find_songs, separate_files
 from asteroid_tfswa.separate.stream import separate_blocks, separate_wav
 
 __all__ = [

@@ -7,7 +7,7 @@ import torch
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.chunks import overlap_add
-from asteroid_tfswa.separate.devices import ChunkRunner
+from asteroid_tfswa.separate.runner import ChunkRunner
 
 SEGMENT = 6.0  # seconds
 OVERLAP = 0.25  # of a segment
@@ -31,7 +31,7 @@ def separate_blocks(
     Args:
         model (MusicModel): the model, on any device.
         blocks (iterable of torch.Tensor): audio, (chan, time) each, of any lengths. Channels beyond
-            the model's are separated in groups, see `asteroid_tfswa.separate.devices`.
+            the model's are separated in groups, see `asteroid_tfswa.separate.runner`.
         segment (float): length of a chunk in seconds. Default 6.
         overlap (float): share of a chunk that overlaps the next, 0 <= overlap <= 0.5. Default 0.25.
         batch_size (int): chunks that go through the model at once. Default 1.

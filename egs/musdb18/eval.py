@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asteroid_tfswa.config import parse_command, run_command
 from asteroid_tfswa.data.songs import read_prepared
-from asteroid_tfswa.evaluate import evaluate
+from asteroid_tfswa.scores.evaluate import evaluate
 
 RECIPE = Path(__file__).resolve().parent
 

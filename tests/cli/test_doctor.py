@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from asteroid_tfswa import doctor
-from asteroid_tfswa.cli import main
+from asteroid_tfswa.cli import doctor, main
 
 
 def test_machine_without_ffmpeg_can_separate_and_train(monkeypatch, capsys):

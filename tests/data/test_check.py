@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from asteroid_tfswa.data import audio, space
+from asteroid_tfswa import files
+from asteroid_tfswa.data import decode
 from asteroid_tfswa.data.songs import find_songs
 from asteroid_tfswa.errors import InputError
 from tests.data.raw_sets import (
@@ -107,7 +108,7 @@ def test_mp3_without_a_length_is_refused(source):
 
 def test_no_space_left_is_said_before_anything_is_decoded(source, monkeypatch):
     usage = shutil.disk_usage(source)._replace(free=1000)
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
     assert "0.1 MB is needed to prepare the data, but only 0.0 MB is free" in failure(source)
     assert not (source.parent / "prepared").exists()
 
@@ -152,7 +153,7 @@ def test_stem_mp4_cut_off_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:600_000])
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="x.stem.mp4: (cut off|ffmpeg cannot decode it)"):
-        audio.decode_stem_mp4(path, tmp_path / "out", threading.Event())
+        decode.decode_stem_mp4(path, tmp_path / "out", threading.Event())
 
 
 @pytest.mark.parametrize(
@@ -171,5 +172,5 @@ def test_real_songs_are_found_and_whole():
     songs = find_songs(REALMUSIC)
     assert (len(songs["train"]), len(songs["test"])) == (4, 1)
     for song in songs["train"] + songs["test"]:
-        infos = [audio.probe(path) for path in song.files.values()]
+        infos = [decode.probe(path) for path in song.files.values()]
         assert len(set(infos)) == 1 and infos[0].sample_rate == 44100

@@ -12,8 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from asteroid_tfswa import files
 from asteroid_tfswa.data import download as module
-from asteroid_tfswa.data import space
 from asteroid_tfswa.data.download import ARCHIVES, Archive, download
 from asteroid_tfswa.errors import InputError
 
@@ -221,7 +221,7 @@ def test_full_disk_is_said_beforehand(server, tmp_path, monkeypatch, free):
         (tmp_path / "sample.zip").write_bytes(GOOD)
         free = 1000
     usage = shutil.disk_usage(tmp_path)._replace(free=free)
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="0.6 MB is needed to (download|unpack) sample.zip"):
         download("sample", tmp_path)
     assert not (tmp_path / "sample").exists()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from asteroid_tfswa.data import audio, musdb18
+from asteroid_tfswa.data import decode, musdb18
 from asteroid_tfswa.data.prepare import prepare
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
@@ -113,7 +113,7 @@ def test_streams_of_different_length_are_cut_to_the_shortest(tmp_path):
     path = tmp_path / "x.stem.mp4"
     subprocess.run(["ffmpeg", "-v", "error", *inputs, *maps, "-c:a", "aac", str(path)], check=True)
     (tmp_path / "out").mkdir()
-    audio.decode_stem_mp4(path, tmp_path / "out", threading.Event())
+    decode.decode_stem_mp4(path, tmp_path / "out", threading.Event())
     lengths = {stem: len(read(tmp_path / "out" / f"{stem}.wav")) for stem in ("bass", "vocals")}
     assert lengths["bass"] == lengths["vocals"] >= 30000
     assert len(list((tmp_path / "out").iterdir())) == 5

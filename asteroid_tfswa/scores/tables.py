@@ -7,7 +7,7 @@ import numpy as np
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.scores import METHODS, METRICS
+from asteroid_tfswa.scores.museval import METHODS, METRICS
 
 
 def summarise(songs, sources):

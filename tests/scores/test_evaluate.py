@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asteroid_tfswa import InputError, evaluate
+from asteroid_tfswa import InputError
 from asteroid_tfswa.data.songs import PreparedData, Song
-from asteroid_tfswa.evaluate import _drop_outdated, separate_songs
+from asteroid_tfswa.scores import evaluate
+from asteroid_tfswa.scores.evaluate import _drop_outdated, separate_songs
 from tests.stand_ins import RATE, StandIn
 
 

@@ -7,12 +7,12 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from asteroid_tfswa.engine.devices import choose_devices
+from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.models import TFSWAUNet
-from asteroid_tfswa.score_tables import format_table, summarise, write_summary
-from asteroid_tfswa.scores import ScoreJob, evaluate_songs
+from asteroid_tfswa.scores.museval import ScoreJob, evaluate_songs
+from asteroid_tfswa.scores.tables import format_table, summarise, write_summary
 from asteroid_tfswa.separate import separate_file
 
 

@@ -8,8 +8,8 @@ import torch
 from asteroid.models import BaseModel
 
 from asteroid_tfswa import InputError, TFSWAUNet
-from asteroid_tfswa.export import describe_network, export_model
-from asteroid_tfswa.info import describe
+from asteroid_tfswa.models.card import describe
+from asteroid_tfswa.models.export import describe_network, export_model
 from tests.trained import make_best_model, make_scores
 
 

@@ -31,6 +31,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from asteroid_tfswa.devices import usable_cores, usable_memory
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 
@@ -223,9 +224,8 @@ def _is_scored(job, path):
 
 def _default_n_jobs(n_samples):
     """Bound by cores, and by the memory that museval takes for that many samples of references."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(cores, int(memory / (1.5e9 + 80 * n_samples))))  # bytes, measured
+    fits = int(usable_memory() / (1.5e9 + 80 * n_samples))  # bytes, measured
+    return max(1, min(usable_cores(), fits))
 
 
 def _check_files(job):

@@ -13,8 +13,8 @@ import soundfile
 import torch
 
 from asteroid_tfswa import InputError
-from asteroid_tfswa.audio import reading
-from asteroid_tfswa.audio.writing import SUBTYPES, AudioFormat
+from asteroid_tfswa.audio import read as read_module
+from asteroid_tfswa.audio.write import SUBTYPES, AudioFormat
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
@@ -202,7 +202,7 @@ def test_interruption_leaves_what_was_there(tmp_path, error, form):
 
 @pytest.mark.parametrize("nth", [1, 2])  # the threads that write and read
 def test_ctrl_c_while_a_thread_starts(tmp_path, monkeypatch, nth):
-    monkeypatch.setattr(reading, "BLOCK", 3_000_000)  # slow enough for the end to come first
+    monkeypatch.setattr(read_module, "BLOCK", 3_000_000)  # slow enough for the end to come first
     write(tmp_path / "song.wav", 3_000_000, rate=44100)
     start, calls = threading.Thread.start, []
 

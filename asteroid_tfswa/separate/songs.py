@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.audio.reading import open_audio
-from asteroid_tfswa.audio.writing import FLOAT_WAV
+from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.separate.file import OUTPUT, separate_audio
 from asteroid_tfswa.separate.names import stem_paths
+from asteroid_tfswa.separate.song import OUTPUT, separate_audio
 from asteroid_tfswa.separate.stems import StemPlan
 from asteroid_tfswa.separate.stream import separate_blocks
 

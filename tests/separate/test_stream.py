@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asteroid_tfswa.separate import chunks, separate_blocks, separate_wav
-from asteroid_tfswa.separate.devices import channel_groups
+from asteroid_tfswa.separate.runner import channel_groups
 from tests.stand_ins import OutOfMemory, StandIn, WrongAtEnds, WrongLevels
 
 # --- the whole input, once -----------------------------------------------------------------------

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.info import read_test_scores
 from asteroid_tfswa.models.base import MusicModel, load_model_file
+from asteroid_tfswa.models.card import read_test_scores
 
 METADATA = "model.json"
 # Units of `time_unit` that a network is traced with. With fewer, some stage has one window alone,

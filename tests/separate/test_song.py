@@ -11,12 +11,12 @@ import soundfile
 import torch
 
 from asteroid_tfswa import InputError
-from asteroid_tfswa.audio import reading
+from asteroid_tfswa.audio import read as read_module
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
-REAL = Path(__file__).parents[2] / "shared/data/realmusic"
+REAL = Path(__file__).parents[3] / "shared/data/realmusic"
 
 
 # --- read ---
@@ -24,7 +24,7 @@ REAL = Path(__file__).parents[2] / "shared/data/realmusic"
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
 def test_file_to_files(tmp_path, monkeypatch, channels):
-    monkeypatch.setattr(reading, "BLOCK", 700)
+    monkeypatch.setattr(read_module, "BLOCK", 700)
     wav = write(tmp_path / "a song.wav", channels=channels)
     done = []
     paths = separate_file(

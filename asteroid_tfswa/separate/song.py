@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asteroid_tfswa.audio.reading import open_audio
-from asteroid_tfswa.audio.resampling import Resampler
+from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
-from asteroid_tfswa.audio.writing import FLOAT_WAV
+from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.names import stem_paths
-from asteroid_tfswa.separate.stems import StemPlan
+from asteroid_tfswa.separate.stems import StemPlan, open_stems
 from asteroid_tfswa.separate.stream import separate_blocks
-from asteroid_tfswa.separate.writers import open_stems
 
 OUTPUT = "{song}/{stem}.{ext}"
 PIECE = 16384  # samples finished at once: small blocks of memory are used again, large ones pile up

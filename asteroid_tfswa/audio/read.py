@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asteroid_tfswa.audio import ffmpeg
-from asteroid_tfswa.data import audio as checks
+from asteroid_tfswa.audio import ffmpeg, intact
 from asteroid_tfswa.errors import InputError
 
 BLOCK = 65536  # samples per channel that are read at once
@@ -90,10 +89,10 @@ def open_audio(path):
     except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that end in .raw
         info = None
     # Of an mp3 that does not state its length soundfile guesses one, and reads no further.
-    if info is None or (info.format == "MP3" and not checks.mp3_states_length(path)):
+    if info is None or (info.format == "MP3" and not intact.mp3_states_length(path)):
         return AudioFile(path, *ffmpeg.probe(path), _decode_with_ffmpeg)
-    if checks.wav_is_cut_off(path) or (info.format == "OGG" and not checks.ogg_has_last_page(path)):
-        raise checks.cut_off(path)
+    if intact.wav_is_cut_off(path) or (info.format == "OGG" and not intact.ogg_has_last_page(path)):
+        raise intact.cut_off(path)
     if info.frames == 0:
         raise _no_samples(path)
     return AudioFile(path, info.samplerate, info.channels, info.frames, _decode_with_soundfile)
@@ -110,7 +109,7 @@ def _decode_with_soundfile(audio):
     except soundfile.LibsndfileError as err:
         raise InputError(f"{audio.path}: is damaged ({err.error_string}); replace it") from err
     if n_read < audio.n_samples:
-        raise checks.cut_off(audio.path)
+        raise intact.cut_off(audio.path)
 
 
 def _decode_with_ffmpeg(audio):

@@ -1,48 +1,16 @@
-"""Where to separate and how precisely, and what to do when memory runs out."""
+"""Running chunks through a model, with less at once when memory runs out."""
 
 import warnings
 
 import torch
 
+from asteroid_tfswa.devices import is_out_of_memory, return_memory
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.memory import give_back_memory
 from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")
 SHORTEST = 1.0  # seconds; chunks are not made shorter than that, for want of context
 TRIM_EVERY = 4  # chunks: memory that is given back has to be asked for again, which takes time
-
-
-def choose_device(name="auto"):
-    """Find the device to separate on.
-
-    Args:
-        name (str): "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the first GPU there is or, if
-            there is none, the CPU. Default ``"auto"``.
-
-    Returns:
-        torch.device: the device.
-
-    Raises:
-        InputError: if it is unknown or not there.
-    """
-    if name == "auto":
-        name = "cpu"
-        if torch.cuda.is_available():
-            name = "cuda"
-        elif torch.backends.mps.is_available():
-            name = "mps"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise InputError(f"device: '{name}' is unknown; use auto, cpu, cuda, cuda:1 or mps")
-    n_devices = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }[kind]
-    if int(number or 0) >= n_devices:
-        raise InputError(f"device: '{name}' is not there, torch finds {n_devices}; use auto or cpu")
-    return torch.device(name)
 
 
 class ChunkRunner:
@@ -99,7 +67,7 @@ class ChunkRunner:
         try:
             return self._forward(chunks)
         except RuntimeError as err:
-            if not _is_out_of_memory(err):
+            if not is_out_of_memory(err):
                 raise
             self._take_less(batch, size, err)
         if self.device.type == "cuda":
@@ -110,7 +78,7 @@ class ChunkRunner:
         training = self.model.training
         self.model.eval()
         if self._n_runs % TRIM_EVERY == 0:
-            give_back_memory()
+            return_memory()
         self._n_runs += 1
         try:
             with torch.no_grad(), torch.autocast(
@@ -154,13 +122,3 @@ def channel_groups(n_channels, in_channels):
         list[int]: channels of each group, in order.
     """
     return [in_channels] * (n_channels // in_channels) + [1] * (n_channels % in_channels)
-
-
-def _is_out_of_memory(err):
-    """Whether torch says so; only for CUDA with an exception of its own."""
-    text = str(err)
-    return (
-        isinstance(err, torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )

@@ -13,8 +13,7 @@ import pytest
 import soundfile
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.score_tables import format_table, summarise, write_summary
-from asteroid_tfswa.scores import (
+from asteroid_tfswa.scores.museval import (
     METHODS,
     METRICS,
     ScoreJob,
@@ -24,6 +23,7 @@ from asteroid_tfswa.scores import (
     mixture_baseline,
     score_song,
 )
+from asteroid_tfswa.scores.tables import format_table, summarise, write_summary
 
 museval = pytest.importorskip(
     "museval", reason="scoring needs museval and ffmpeg", exc_type=Exception
@@ -280,7 +280,7 @@ def test_estimate_with_nan_is_named(tmp_path):
 CTRL_C = """
 import pickle, sys
 from pathlib import Path
-from asteroid_tfswa.scores import evaluate_songs
+from asteroid_tfswa.scores.museval import evaluate_songs
 if __name__ == "__main__":
     try:
         evaluate_songs(pickle.loads(Path("jobs").read_bytes()), "scores", n_jobs=1)

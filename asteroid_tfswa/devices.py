@@ -1,0 +1,152 @@
+"""Where work runs: devices, processes, cores, and memory."""
+
+import contextlib
+import ctypes
+import os
+import re
+
+import torch
+
+from asteroid_tfswa.errors import InputError
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of training
+CGROUP_LIMITS = (
+    "/sys/fs/cgroup/memory.max",  # version 2
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # version 1
+)
+
+
+def choose_device(name="auto"):
+    """Find the device to separate on.
+
+    Args:
+        name (str): "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the first GPU there is or, if
+            there is none, the CPU. Default ``"auto"``.
+
+    Returns:
+        torch.device: the device.
+
+    Raises:
+        InputError: if it is unknown or not there.
+    """
+    if name == "auto":
+        name = "cpu"
+        if torch.cuda.is_available():
+            name = "cuda"
+        elif torch.backends.mps.is_available():
+            name = "mps"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise InputError(f"device: '{name}' is unknown; use auto, cpu, cuda, cuda:1 or mps")
+    n_devices = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }[kind]
+    if int(number or 0) >= n_devices:
+        raise InputError(f"device: '{name}' is not there, torch finds {n_devices}; use auto or cpu")
+    return torch.device(name)
+
+
+def choose_devices(devices, precision):
+    """Find out what to train on.
+
+    Args:
+        devices (str): see `train`.
+        precision (str): one of PRECISIONS.
+
+    Returns:
+        dict: "accelerator", "devices" as Lightning takes them, and "n_devices".
+
+    Raises:
+        InputError: if a GPU is not there, the text cannot be read, or the precision does not fit.
+    """
+    n_gpus = torch.cuda.device_count()
+    if devices == "cpu" or (devices == "" and n_gpus == 0):
+        devices = "cpu:1"
+    elif devices == "":
+        devices = ",".join(map(str, range(n_gpus)))
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"precision: '{precision}' is unknown; choose from {', '.join(PRECISIONS)}"
+        )
+    if match := re.fullmatch(r"cpu:([1-9][0-9]*)", devices):
+        if precision == "16-mixed":
+            raise InputError(
+                "precision: 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true"
+            )
+        n_devices = int(match[1])
+        return {"accelerator": "cpu", "devices": n_devices, "n_devices": n_devices}
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", devices):
+        raise InputError(f"devices: '{devices}' is not understood; give '0', '0,1', 'cpu' or ''")
+    gpus = sorted({int(number) for number in devices.split(",")})
+    if gpus[-1] >= n_gpus:
+        raise InputError(
+            f"devices: GPU {gpus[-1]} is not there, this machine shows {n_gpus}"
+            + (f" (0 to {n_gpus - 1})" if n_gpus else "; use 'cpu'")
+        )
+    return {"accelerator": "gpu", "devices": gpus, "n_devices": len(gpus)}
+
+
+def rank_and_world():
+    """Number of this process and number of processes; (0, 1) outside distributed training.
+
+    Returns:
+        tuple of int: rank, world size.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def usable_cores():
+    """Count the CPU cores that this process may use.
+
+    Returns:
+        int: at least 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def usable_memory():
+    """Find out how much memory this process may use: the machine's or, if lower, its container's.
+
+    Returns:
+        int: bytes.
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+            with open(file, encoding="ascii") as text:
+                limits.append(int(text.read()))
+    return min(limits)
+
+
+def is_out_of_memory(err):
+    """Whether torch says so; only for CUDA with an exception of its own."""
+    text = str(err)
+    return (
+        isinstance(err, torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _find_malloc_trim():
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        return ctypes.CDLL(None).malloc_trim
+    return lambda pad: 0
+
+
+_MALLOC_TRIM = _find_malloc_trim()
+
+
+def return_memory():
+    """Give freed memory of this process back to the system.
+
+    glibc keeps much of what is freed, in pieces that do not fit what is asked for next; over large
+    maps they pile up to several times what is in use. Where there is no glibc nothing is done.
+    """
+    _MALLOC_TRIM(0)

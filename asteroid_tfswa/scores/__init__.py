@@ -1,0 +1,1 @@
+"""Scores of separated songs: museval per song, many songs in parallel, tables, evaluation."""
