@@ -1,7 +1,6 @@
 """What all our models share: multichannel waveforms in and out, safe saving, separation."""
 
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 
 from asteroid_tfswa import separate
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.torch_files import load_torch_file
 
 
 class MusicModel(BaseEncoderMaskerDecoder):
@@ -188,17 +188,7 @@ def load_model_file(path):
         from asteroid.utils.hub_utils import cached_download
 
         path = cached_download(str(path))
-    with open(path, "rb") as file:
-        try:
-            conf = torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as err:
-            raise InputError(
-                f"{path} is not a model that can be loaded safely: it is no checkpoint, or holds "
-                "more than tensors and plain values; save models with model.serialize() and "
-                "torch.save"
-            ) from err
-        except Exception as err:  # damaged data: IndexError, struct.error, OSError and many more
-            raise InputError(f"{path} is damaged or not a checkpoint; copy it again") from err
+    conf = load_torch_file(path, "copy it again, or save the model's serialize() with torch.save")
     if not isinstance(conf, dict):
         raise InputError(f"{path} is not a model: it holds a {type(conf).__name__}")
     return conf
