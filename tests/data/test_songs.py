@@ -9,6 +9,7 @@ import pytest
 from asteroid_tfswa.data import musdb18
 from asteroid_tfswa.data.songs import find_songs, read_prepared
 from asteroid_tfswa.errors import InputError
+from tests.data.raw_sets import run, write_set, write_song
 
 
 def touch(folder, *names):
@@ -100,3 +101,24 @@ def test_missing_dataset_and_missing_audio(tmp_path):
     moved.unlink()
     moved.touch()
     assert read_prepared(tmp_path).splits["train"][0].stems == {"vocals": moved}
+
+
+def test_fingerprint_changes_with_audio_and_splits_only(tmp_path):
+    source = write_set(tmp_path / "source")
+    data = run(source, tmp_path / "prepared", name="a name")
+    before = data.fingerprint
+    assert run(source, tmp_path / "again").fingerprint == before != ""
+    (tmp_path / "prepared").rename(tmp_path / "moved")
+    assert read_prepared(tmp_path / "moved").fingerprint == before
+
+    assert run(source, tmp_path / "other", valid_share=0.5).fingerprint != before
+    song = data.splits["test"][0]
+    stem = source / "test" / "t" / "bass.wav"
+    size = stem.stat().st_size
+    write_song(stem.parent, stems=["unlike", "bass"])  # other noise, of the same length
+    (stem.parent / "unlike.wav").unlink()
+    assert stem.stat().st_size == size
+    changed = read_prepared(tmp_path / "moved")
+    assert changed.fingerprint != before
+    assert changed.splits["test"][0].fingerprint != song.fingerprint
+    assert changed.splits["train"][0].fingerprint == data.splits["train"][0].fingerprint
