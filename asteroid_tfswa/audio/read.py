@@ -1,7 +1,8 @@
 """Reading audio files of any format: by soundfile, and what that cannot read through ffmpeg."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,18 @@ class AudioFile:
         path (Path): the file.
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
-        n_samples (int or None): length that the file declares; None if it declares none. What
-            ffmpeg reads may be a little longer or shorter.
+        n_samples (int or None): length in samples per channel; None if the file declares none.
+        is_exact (bool): whether it has exactly that length. What ffmpeg reads may be a little
+            longer or shorter.
+        is_plain_wav (bool): uncompressed WAV, any part of which soundfile can read.
     """
 
     path: Path
     sample_rate: int
     n_channels: int
     n_samples: int | None
+    is_exact: bool
+    is_plain_wav: bool
     _decode: Callable
 
     @property
@@ -36,8 +41,25 @@ class AudioFile:
         """Length that the file declares in seconds (float), 0 if it declares none."""
         return (self.n_samples or 0) / self.sample_rate
 
-    def blocks(self):
+    def measured(self, stop=None):
+        """Find the exact length, which takes decoding where the header cannot be relied on.
+
+        Args:
+            stop (threading.Event, optional): see `blocks`.
+
+        Returns:
+            AudioFile: the same file, with `n_samples` exact.
+        """
+        if self.is_exact:
+            return self
+        n_samples = sum(len(block) for block in self.blocks(stop))
+        return replace(self, n_samples=n_samples, is_exact=True)
+
+    def blocks(self, stop=None):
         """Decode the file.
+
+        Args:
+            stop (threading.Event, optional): ends the decoding when it is set.
 
         Yields:
             np.ndarray: (time, chan), float32.
@@ -45,9 +67,12 @@ class AudioFile:
         Raises:
             InputError: if the file is damaged, cut off, has no samples, or samples that are not
                 numbers.
+            concurrent.futures.CancelledError: if `stop` has been set.
         """
         n_read = 0
         for block in self._decode(self):
+            if stop is not None and stop.is_set():
+                raise CancelledError
             finite = np.isfinite(block).all(axis=1)
             if not finite.all():
                 where = (n_read + int(finite.argmin())) / self.sample_rate
@@ -90,12 +115,21 @@ def open_audio(path):
         info = None
     # Of an mp3 that does not state its length soundfile guesses one, and reads no further.
     if info is None or (info.format == "MP3" and not intact.mp3_states_length(path)):
-        return AudioFile(path, *ffmpeg.probe(path), _decode_with_ffmpeg)
+        return AudioFile(path, *ffmpeg.probe(path), False, False, _decode_with_ffmpeg)
     if intact.wav_is_cut_off(path) or (info.format == "OGG" and not intact.ogg_has_last_page(path)):
         raise intact.cut_off(path)
     if info.frames == 0:
         raise _no_samples(path)
-    return AudioFile(path, info.samplerate, info.channels, info.frames, _decode_with_soundfile)
+    is_plain = info.subtype.startswith("PCM_") or info.subtype in ("FLOAT", "DOUBLE")
+    return AudioFile(
+        path,
+        info.samplerate,
+        info.channels,
+        info.frames,
+        is_exact=True,
+        is_plain_wav=is_plain and info.format in ("WAV", "WAVEX", "RF64"),
+        _decode=_decode_with_soundfile,
+    )
 
 
 def _decode_with_soundfile(audio):
@@ -107,7 +141,8 @@ def _decode_with_soundfile(audio):
                 n_read += len(block)
                 yield block
     except soundfile.LibsndfileError as err:
-        raise InputError(f"{audio.path}: is damaged ({err.error_string}); replace it") from err
+        reason = err.error_string.strip(" .") or f"libsndfile error {err.code}"
+        raise InputError(f"{audio.path}: is damaged ({reason}); replace the file") from err
     if n_read < audio.n_samples:
         raise intact.cut_off(audio.path)
 

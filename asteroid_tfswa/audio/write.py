@@ -138,6 +138,24 @@ class AudioWriter:
             raise OSError(f"{self.path.parent}: cannot be written to; is the disk full?") from err
 
 
+def write_wav(path, blocks, sample_rate, n_channels, n_samples):
+    """Write blocks of audio as 32-bit float WAV, which never clips.
+
+    Args:
+        path (Path): the file.
+        blocks (Iterable[np.ndarray]): (time, chan) each.
+        sample_rate (int): in Hz.
+        n_channels (int): channels.
+        n_samples (int or None): the length to come, None if it is not known.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with AudioWriter(path, FLOAT_WAV, sample_rate, n_channels, n_samples) as writer:
+        for block in blocks:
+            writer.write(block)
+
+
 def _clear_time(path):
     """Clear the time that libsndfile notes in float WAV, so that equal audio gives equal files."""
     with open(path, "r+b") as file:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
 from asteroid_tfswa.errors import InputError
 
@@ -76,7 +77,7 @@ def check_song(song, sources, sample_rate):
         infos = decode.probe_stem_mp4(song.path)
         aspects = ("sample_rate", "n_channels")  # decoding makes the lengths equal
     else:
-        infos = {stem: decode.probe(path) for stem, path in song.files.items()}
+        infos = {stem: open_audio(path).measured() for stem, path in song.files.items()}
         aspects = ("sample_rate", "n_channels", "n_samples")
     first = next(iter(infos))
     for stem, info in infos.items():
@@ -93,7 +94,8 @@ def check_song(song, sources, sample_rate):
             f"{song.path}: sample_rate is {info.sample_rate}, {sample_rate} is asked for; resample "
             f"the song (ffmpeg -ar {sample_rate}) or set sample_rate"
         )
-    n_files = sum(not info.is_wav for info in infos.values()) + ("mixture" not in infos)
+    linked = sum(not song.is_stem_mp4 and info.is_plain_wav for info in infos.values())
+    n_files = len(infos) - linked + ("mixture" not in infos)
     n_bytes = BYTES_PER_SAMPLE * n_files * info.n_samples * info.n_channels
     return CheckedSong(song.path, info.n_channels, n_bytes)
 

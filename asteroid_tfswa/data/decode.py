@@ -1,115 +1,39 @@
-"""Turning the audio files of a data set into float WAV, block by block."""
+"""Decoding stem.mp4 files, and summing stems."""
 
 import json
 import subprocess
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
-import soundfile as sf
-
 from asteroid_tfswa.audio.ffmpeg import require_ffmpeg
-from asteroid_tfswa.audio.intact import (
-    cut_off,
-    mp3_states_length,
-    ogg_has_last_page,
-    wav_is_cut_off,
-)
+from asteroid_tfswa.audio.intact import cut_off
+from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
 from asteroid_tfswa.errors import InputError
 
-BLOCK = 1 << 18  # samples per channel that are in memory at a time
 # Lossy decoders may end a few frames of 1024 samples early; more than this is missing music.
 STEM_MP4_TOLERANCE = 4096
 
 
 @dataclass(frozen=True)
-class AudioInfo:
-    """What an audio file holds.
+class StreamInfo:
+    """What an audio stream of a stem.mp4 file declares.
 
     Attributes:
-        n_samples (int): length in samples per channel.
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
-        is_wav (bool): uncompressed WAV that training can read as it is.
+        n_samples (int): length in samples per channel.
     """
 
-    n_samples: int
     sample_rate: int
     n_channels: int
-    is_wav: bool
+    n_samples: int
 
 
-def probe(path):
-    """Read the header of a wav, flac, ogg or mp3 file and check that the file is not cut off.
-
-    Args:
-        path (Path): the audio file.
-
-    Returns:
-        AudioInfo: what it holds.
-
-    Raises:
-        InputError: not readable as audio, empty, or shorter than its header says.
-    """
-    try:
-        info = sf.info(path)
-    except sf.LibsndfileError as error:
-        raise InputError(
-            f"{path}: not readable as audio ({_reason(error)}); replace the file"
-        ) from None
-    if info.format == "MP3" and not mp3_states_length(path):
-        raise InputError(
-            f"{path}: an MP3 file that does not state its length (no Xing header), which decoders "
-            "have to guess; convert it to wav or flac"
-        )
-    if wav_is_cut_off(path) or (info.format == "OGG" and not ogg_has_last_page(path)):
-        raise cut_off(path)
-    if info.frames == 0:
-        raise InputError(f"{path}: holds no audio (0 samples); replace it or remove the song")
-    plain = info.subtype.startswith("PCM_") or info.subtype in ("FLOAT", "DOUBLE")
-    is_wav = info.format in ("WAV", "WAVEX", "RF64") and plain
-    return AudioInfo(info.frames, info.samplerate, info.channels, is_wav)
-
-
-def read_blocks(path, stop):
-    """Yield a file's audio in blocks of shape (samples, channels), float32.
-
-    Raises:
-        InputError: the decoder fails, or ends before the length that the header declares.
-        CancelledError: `stop`, a `threading.Event`, has been set.
-    """
-    n_read = 0
-    try:
-        with sf.SoundFile(path) as reader:
-            while len(block := reader.read(BLOCK, dtype="float32", always_2d=True)):
-                if stop.is_set():
-                    raise CancelledError
-                n_read += len(block)
-                yield block
-            n_declared = reader.frames
-    except sf.LibsndfileError as error:
-        raise InputError(f"{path}: decoding fails ({_reason(error)}); replace the file") from None
-    if n_read < n_declared:
-        raise cut_off(path)
-
-
-def write_wav(path, blocks, sample_rate, n_channels):
-    """Write blocks of shape (samples, channels) as 32-bit float WAV, which never clips.
-
-    Raises:
-        OSError: the file cannot be written; libsndfile does not say more.
-    """
-    try:
-        with sf.SoundFile(path, "w", sample_rate, n_channels, "FLOAT", format="WAV") as writer:
-            for block in blocks:
-                writer.write(block)
-    except sf.LibsndfileError as error:
-        raise OSError(f"{path}: cannot be written ({_reason(error)}); is the disk full?") from None
-
-
-def sum_blocks(paths, stop):
-    """Yield the sum of audio files of equal length in blocks of shape (samples, channels)."""
-    for blocks in zip(*(read_blocks(path, stop) for path in paths), strict=True):
+def sum_blocks(files, stop):
+    """Yield the sum of `AudioFile`s of equal length, block by block, (time, chan)."""
+    for blocks in zip(*(file.blocks(stop) for file in files), strict=True):
         yield sum(blocks[1:], start=blocks[0])
 
 
@@ -120,7 +44,7 @@ def probe_stem_mp4(path):
         path (Path): the stem.mp4 file.
 
     Returns:
-        dict[str, AudioInfo]: one entry for each of mixture, drums, bass, other and vocals.
+        dict[str, StreamInfo]: one entry for each of mixture, drums, bass, other and vocals.
 
     Raises:
         InputError: ffmpeg is missing, or the file is not a stem.mp4 of five streams.
@@ -138,11 +62,10 @@ def probe_stem_mp4(path):
             f"({', '.join(STEM_MP4_STREAMS)}); replace it, or give the stems as files in a folder"
         )
     infos = [
-        AudioInfo(
-            n_samples=round(float(stream["duration"]) * int(stream["sample_rate"])),
+        StreamInfo(
             sample_rate=int(stream["sample_rate"]),
             n_channels=int(stream["channels"]),
-            is_wav=False,
+            n_samples=round(float(stream["duration"]) * int(stream["sample_rate"])),
         )
         for stream in streams
     ]
@@ -165,14 +88,14 @@ def decode_stem_mp4(path, folder, stop):
         command += [*options, str((folder / f"{stem}.wav").absolute())]
     _run(command, path, stop)
 
-    decoded = {stem: probe(folder / f"{stem}.wav") for stem in STEM_MP4_STREAMS}
-    for stem, info in decoded.items():
-        if info.n_samples < declared[stem].n_samples - STEM_MP4_TOLERANCE:
+    decoded = {stem: open_audio(folder / f"{stem}.wav") for stem in STEM_MP4_STREAMS}
+    for stem, file in decoded.items():
+        if file.n_samples < declared[stem].n_samples - STEM_MP4_TOLERANCE:
             raise cut_off(path)
-    shortest = min(info.n_samples for info in decoded.values())
-    for stem, info in decoded.items():
-        if info.n_samples > shortest:
-            _shorten(folder / f"{stem}.wav", shortest, info, stop)
+    shortest = min(file.n_samples for file in decoded.values())
+    for file in decoded.values():
+        if file.n_samples > shortest:
+            _shorten(file, shortest, stop)
 
 
 def _run(command, path, stop):
@@ -193,20 +116,16 @@ def _run(command, path, stop):
         raise InputError(f"{path}: ffmpeg cannot decode it ({_last_line(messages)})")
 
 
-def _shorten(path, n_samples, info, stop):
+def _shorten(file, n_samples, stop):
     def blocks():
         left = n_samples
-        for block in read_blocks(path, stop):
+        for block in file.blocks(stop):
             yield block[:left]
             left -= len(block[:left])
 
-    shortened = path.with_name(f".{path.name}")
-    write_wav(shortened, blocks(), info.sample_rate, info.n_channels)
-    shortened.replace(path)
-
-
-def _reason(error):
-    return error.error_string.strip(" .") or f"libsndfile error {error.code}"
+    shortened = file.path.with_name(f".{file.path.name}")
+    write_wav(shortened, blocks(), file.sample_rate, file.n_channels, n_samples)
+    shortened.replace(file.path)
 
 
 def _last_line(text):

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data import check, decode, musdb18
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, find_songs, read_prepared
 from asteroid_tfswa.devices import usable_cores
@@ -208,20 +210,20 @@ def _make_song(song, folder, unfinished, stop):
 
 def _make_stems(song, work, stop):
     for stem, path in song.files.items():
-        info = decode.probe(path)
-        if info.is_wav:
+        audio = open_audio(path)
+        spec = (audio.sample_rate, audio.n_channels, audio.n_samples)
+        if audio.is_plain_wav:
             (work / f"{stem}.wav").symlink_to(path.resolve())
         else:
-            blocks = decode.read_blocks(path, stop)
-            decode.write_wav(work / f"{stem}.wav", blocks, info.sample_rate, info.n_channels)
+            write_wav(work / f"{stem}.wav", audio.blocks(stop), *spec)
     if "mixture" not in song.files:
-        blocks = decode.sum_blocks(sorted(work.iterdir()), stop)
-        decode.write_wav(work / "mixture.wav", blocks, info.sample_rate, info.n_channels)
+        blocks = decode.sum_blocks(list(map(open_audio, sorted(work.iterdir()))), stop)
+        write_wav(work / "mixture.wav", blocks, *spec)
 
 
 def _entry(folder):
     stems = sorted(path.stem for path in folder.glob("*.wav") if path.stem != "mixture")
-    n_samples = decode.probe(folder / "mixture.wav").n_samples
+    n_samples = open_audio(folder / "mixture.wav").n_samples
     return {"name": folder.name, "n_samples": n_samples, "stems": stems}
 
 
