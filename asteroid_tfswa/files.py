@@ -7,13 +7,17 @@ import os
 import re
 import secrets
 import shutil
+import threading
 from pathlib import Path
 
 from asteroid_tfswa.errors import InputError
 
 LOCK = ".lock"
 TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.tmp")  # how temporary names begin
-_held = set()  # folders locked by this process, which the system's locks do not tell apart
+# Folders locked by this process, each with its lock and the number of its users. The system's locks
+# do not tell the threads of a process apart.
+_held = {}
+_held_guard = threading.Lock()
 
 
 def temporary_name(path):
@@ -58,6 +62,76 @@ def atomic_write(path):
 
 
 @contextlib.contextmanager
+def atomic_files(paths):
+    """Write several files that belong together: all appear, or none does.
+
+    Like `atomic_write`, but if one cannot be renamed to its final name, the others disappear and
+    the files that were there before come back. A process that is killed while the names change
+    leaves some of them missing, never a mixture of old and new files.
+
+    Args:
+        paths (list of Path): the files to write; missing folders are made.
+
+    Yields:
+        list[Path]: the empty files to write to, see `temporary_name`.
+
+    Raises:
+        InputError: if a folder has the name of one of the files.
+        OSError: if a name is too long or a folder cannot be written to, before the block begins.
+    """
+    paths = [Path(path) for path in paths]
+    tmps = [temporary_name(path) for path in paths]
+    try:
+        for tmp, path in zip(tmps, paths, strict=True):
+            require_file_name(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            open(tmp, "x").close()
+        yield tmps
+        _rename_all(tmps, paths)
+    finally:
+        for tmp in tmps:
+            with contextlib.suppress(OSError):
+                tmp.unlink(missing_ok=True)
+
+
+def _rename_all(tmps, paths):
+    """Rename all or, if that fails, none."""
+    before = {path: temporary_name(path) for path in paths if os.path.lexists(path)}
+    try:
+        for path in before:
+            require_file_name(path)
+        for path, kept in before.items():
+            os.replace(path, kept)
+        for tmp, path in zip(tmps, paths, strict=True):
+            os.replace(tmp, path)
+    except BaseException:
+        for tmp, path in zip(tmps, paths, strict=True):
+            if path not in before and not tmp.exists():
+                path.unlink(missing_ok=True)
+            elif path in before and os.path.lexists(before[path]):
+                os.replace(before[path], path)
+        raise
+    for kept in before.values():
+        kept.unlink(missing_ok=True)
+
+
+def require_file_name(path):
+    """Check that a file can have a name, as far as that shows before it is written.
+
+    Args:
+        path (Path): the file; its folder need not exist.
+
+    Raises:
+        InputError: if a folder has that name.
+        OSError: if the name is too long for the disk, or a part of it is a file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.lstat()  # fails for a name that is too long
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; move it away or choose another name")
+
+
+@contextlib.contextmanager
 def atomic_folder(path):
     """Fill a folder beside `path`, and rename it to `path` once the block has ended without error.
 
@@ -92,37 +166,80 @@ def remove_leftovers(folder):
                 path.unlink(missing_ok=True)
 
 
+def tidy(folder):
+    """Remove what killed processes left in a folder, unless another run is writing to it.
+
+    Args:
+        folder (str or Path): an existing folder; if nothing was left, nothing is written to it.
+    """
+    names = os.listdir(folder)
+    if LOCK in names or any(map(TEMPORARY.match, names)):
+        with contextlib.suppress(InputError, OSError), locked(folder, shared=True):
+            pass
+
+
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder, shared=False):
     """Have a folder for this process alone; the lock ends with the process, however that ends.
 
     What killed processes left in the folder is removed. On disks without locks there is none.
 
     Args:
         folder (str or Path): made if missing.
+        shared (bool): whether other threads of this process that ask for it shared, too, may have
+            it at the same time. Default False.
 
     Raises:
         InputError: if another run has the folder; the message names it.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    key, lock = folder.resolve(), folder / LOCK
-    if key in _held:
-        raise _in_use(folder, os.getpid())
-    _held.add(key)
+    key = os.path.realpath(folder)
+    with _held_guard:
+        if key in _held and not (shared and _held[key].shared):
+            raise _in_use(folder, os.getpid())
+        if key not in _held:
+            _held[key] = _Lock(folder, shared)
+        _held[key].n_users += 1
     try:
-        with _lock_file(folder, lock):
-            remove_leftovers(folder)
-            yield
+        yield
     finally:
-        _held.discard(key)
+        with _held_guard:
+            _held[key].n_users -= 1
+            if not _held[key].n_users:
+                _held.pop(key).release()
 
 
-@contextlib.contextmanager
-def _lock_file(folder, path):
-    """Hold `path` locked, and remove it in the end."""
+class _Lock:
+    """A folder locked by this process: the lock file and the number of its users."""
+
+    def __init__(self, folder, shared):
+        self.folder, self.shared, self.n_users = folder, shared, 0
+        self._file = _lock_file(folder)
+        try:
+            remove_leftovers(folder)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self):
+        with self._file:
+            # Ctrl-C may have come between the making of a file and what would have removed it.
+            with contextlib.suppress(OSError):
+                remove_leftovers(self.folder)
+            (self.folder / LOCK).unlink(missing_ok=True)
+
+
+def _lock_file(folder):
+    """Lock a folder by a file in it; returns the open file."""
+    path = folder / LOCK
     while True:
-        file = open(path, "a+")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = open(path, "a+")
+        except FileNotFoundError:
+            if folder.is_dir():
+                raise
+            continue  # another run removed the empty folder before we had opened the file
         try:
             # A record lock: unlike flock's it is not inherited by workers that outlive us.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -132,17 +249,12 @@ def _lock_file(folder, path):
                     file.seek(0)
                     raise _in_use(folder, file.read().strip() or "unknown") from None
             # Some network disks have no locks: work without one.
-        with file:
-            if not _is_same(file, path):
-                continue  # its owner removed it after we had opened it
+        if _is_same(file, path):
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
+            return file
+        file.close()  # its owner removed it after we had opened it
 
 
 def _is_same(file, path):

@@ -9,7 +9,14 @@ import sys
 import pytest
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
+from asteroid_tfswa.files import (
+    atomic_files,
+    atomic_folder,
+    atomic_write,
+    locked,
+    remove_leftovers,
+    tidy,
+)
 
 
 def test_file_appears_when_the_block_has_ended(tmp_path):
@@ -79,6 +86,74 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert path.read_text() == "one"  # the last to end
 
 
+# --- several files ---
+
+
+@pytest.fixture
+def stems(tmp_path):
+    """Names of three files, the second of which exists."""
+    paths = [tmp_path / f"{name}.wav" for name in ("bass", "drums", "vocals")]
+    paths[1].write_text("old")
+    return paths
+
+
+def write_all(paths, before_the_end=lambda: None):
+    with atomic_files(paths) as tmps:
+        for tmp in tmps:
+            tmp.write_text("new")
+        before_the_end()
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_several_files_appear_together(tmp_path, stems):
+    write_all(stems)
+    assert contents(tmp_path) == dict.fromkeys(("bass.wav", "drums.wav", "vocals.wav"), "new")
+
+
+@pytest.mark.parametrize("nth", [0, 1, 2])
+def test_a_folder_in_the_way_of_one_file_keeps_all_back(tmp_path, stems, nth):
+    stems[nth].unlink(missing_ok=True)
+    stems[nth].mkdir()
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=f"{stems[nth].name}: is a folder"):
+        write_all(stems, before_the_end=lambda: pytest.fail("the work was done first"))
+    stems[nth].rmdir()
+    with pytest.raises(InputError, match=f"{stems[nth].name}: is a folder"):
+        write_all(stems, before_the_end=stems[nth].mkdir)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("nth", range(4))  # the old file moves away, the new ones to their names
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_rename_that_fails_brings_the_old_files_back(
+    tmp_path, stems, monkeypatch, nth, error, is_done
+):
+    rename, calls = os.replace, []
+
+    def fail(*args):
+        calls.append(args)
+        if len(calls) == nth + 1 and not is_done:
+            raise error
+        rename(*args)
+        if len(calls) == nth + 1:  # as Ctrl-C does that comes at this moment
+            raise error
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(error):
+        write_all(stems)
+    assert contents(tmp_path) == {"drums.wav": "old"}
+
+
+def test_names_that_are_too_long_fail_first(tmp_path):
+    with pytest.raises(OSError, match="too long"):
+        write_all([tmp_path / "a.wav", tmp_path / ("b" * 300)], lambda: pytest.fail("too late"))
+    assert os.listdir(tmp_path) == []
+
+
 # --- folders ---
 
 
@@ -134,6 +209,34 @@ def test_one_process_does_not_lock_twice(tmp_path):
             pass
     with locked(tmp_path):
         pass
+
+
+def test_threads_of_a_process_may_share_a_lock(tmp_path):
+    with locked(tmp_path, shared=True), atomic_write(tmp_path / "a.txt"):
+        with locked(tmp_path, shared=True):
+            pass
+        assert len(os.listdir(tmp_path)) == 2  # the lock, and a file that is being written
+        with pytest.raises(InputError, match="another run"), locked(tmp_path):
+            pass
+    assert os.listdir(tmp_path) == ["a.txt"]
+    with locked(tmp_path), pytest.raises(InputError, match="another run"):
+        with locked(tmp_path, shared=True):
+            pass
+
+
+def test_a_shared_lock_keeps_other_processes_out(tmp_path, holder):
+    with pytest.raises(InputError, match=f"process {holder.pid}"):
+        with locked(tmp_path / "run", shared=True):
+            pass
+
+
+def test_tidying_spares_a_folder_in_use(tmp_path, holder):
+    tidy(tmp_path / "run")
+    assert len(os.listdir(tmp_path / "run")) == 2
+    holder.kill()
+    holder.wait()
+    tidy(tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == []
 
 
 def test_only_temporary_files_of_ours_are_leftovers(tmp_path):
