@@ -115,8 +115,9 @@ def test_fingerprint_changes_with_audio_and_splits_only(tmp_path):
     song = data.splits["test"][0]
     stem = source / "test" / "t" / "bass.wav"
     size = stem.stat().st_size
-    write_song(stem.parent, stems=["unlike", "bass"])  # other noise, of the same length
-    (stem.parent / "unlike.wav").unlink()
+    write_song(stem.parent, stems=["x", "y", "bass"])  # other noise, of the same length
+    for name in "xy":
+        (stem.parent / f"{name}.wav").unlink()
     assert stem.stat().st_size == size
     changed = read_prepared(tmp_path / "moved")
     assert changed.fingerprint != before
