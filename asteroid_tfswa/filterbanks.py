@@ -1,4 +1,4 @@
-"""Asteroid's STFT filterbank, computed by FFT.
+"""STFT filterbanks: Asteroid's, and the same computed by FFT.
 
 Asteroid's own filterbanks are convolutions with the DFT matrix: tens of times slower than an FFT,
 and their filters are buffers of 34 MB (n_fft 2048) in every checkpoint. `FFTSTFTFB` gives the same
@@ -7,8 +7,20 @@ keeps nothing but its window, which checkpoints leave out.
 """
 
 import torch
-from asteroid_filterbanks import Decoder, Encoder, Filterbank
+from asteroid_filterbanks import STFTFB, Decoder, Encoder, Filterbank, TorchSTFTFB
 from torch.nn import functional as F
+
+from asteroid_tfswa.arguments import choice, integer, number, refusal
+from asteroid_tfswa.errors import InputError
+
+# Asteroid's filterbanks that the models take, by the names that it has for them.
+ASTEROIDS = {
+    "torch_stft": TorchSTFTFB,
+    "TorchSTFTFB": TorchSTFTFB,
+    "stft": STFTFB,
+    "STFTFB": STFTFB,
+}
+LEARNT = ("free", "FreeFB", "analytic_free", "AnalyticFreeFB", "param_sinc", "ParamSincFB")
 
 
 class FFTSTFTFB(Filterbank):
@@ -22,24 +34,18 @@ class FFTSTFTFB(Filterbank):
 
     Attributes:
         n_feats_out (int): ``n_filters + 2``: real, then imaginary parts on the frequency axis.
+        center (bool): True, as in Asteroid's `TorchSTFTFB`.
 
     Raises:
-        ValueError: if the sizes cannot give a perfect reconstruction.
+        InputError: if the sizes cannot give a perfect reconstruction.
     """
 
     def __init__(self, n_filters, kernel_size, stride=None, sample_rate=8000.0):
-        if n_filters != kernel_size or n_filters % 2:
-            raise ValueError(
-                f"n_filters must equal kernel_size and be even: got n_filters={n_filters} and "
-                f"kernel_size={kernel_size}"
-            )
-        stride = kernel_size // 2 if stride is None else stride
-        if not isinstance(stride, int) or not 1 <= stride <= kernel_size // 2:
-            raise ValueError(
-                f"stride must be between 1 and kernel_size // 2 = {kernel_size // 2}: got {stride}"
-            )
+        stride = check_sizes(n_filters, kernel_size, stride, most=2**17)
+        sample_rate = number("sample_rate", sample_rate, above=0, most=1e6)
         super().__init__(n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
         self.n_feats_out = n_filters + 2
+        self.center = True
         window = torch.hann_window(kernel_size, periodic=True, dtype=torch.float64).sqrt()
         self.register_buffer("window", window.float(), persistent=False)
 
@@ -139,23 +145,81 @@ def _overlap_add(frames, stride):
     return out.flatten(1)
 
 
+def check_sizes(n_filters, kernel_size, stride, most):
+    """Check the sizes of an STFT.
+
+    Args:
+        n_filters (int): FFT size in samples.
+        kernel_size (int): window length in samples.
+        stride (int or None): hop size in samples.
+        most (int): the largest FFT allowed.
+
+    Returns:
+        int: the stride, half a window where it is None.
+
+    Raises:
+        InputError: if they cannot give a perfect reconstruction.
+    """
+    if integer("n_filters", n_filters, most, least=2) % 2:
+        raise refusal("n_filters", "even", n_filters)
+    choice("kernel_size", kernel_size, [n_filters])
+    return integer("stride", kernel_size // 2 if stride is None else stride, kernel_size // 2)
+
+
+class Float32Encoder(Encoder):
+    """Asteroid's encoder, in float32 under autocast too."""
+
+    def forward(self, waveform):
+        """Waveforms to spectrograms, (batch, chan, time) to (batch, chan, freq, frames)."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            return super().forward(waveform.float())
+
+
+class Float32Decoder(Decoder):
+    """Asteroid's decoder, in float32 under autocast too."""
+
+    def forward(self, spec, length=None):
+        """Spectrograms to waveforms, (..., freq, frames) to (..., time)."""
+        with torch.autocast(spec.device.type, enabled=False):
+            return super().forward(spec.float(), length)
+
+
 def make_enc_dec(fb_name, n_filters, kernel_size, stride=None, sample_rate=8000.0):
     """Create an encoder and its decoder, like `asteroid_filterbanks.make_enc_dec`.
 
     Args:
-        fb_name (str): ``"FFTSTFTFB"``, the one filterbank of this module.
+        fb_name (str): ``"FFTSTFTFB"``, or of Asteroid's filterbanks ``"torch_stft"``, which gives
+            the same numbers more slowly, or ``"stft"``; their class names will do as well.
         n_filters (int): FFT size in samples.
         kernel_size (int): window length in samples; must equal `n_filters`.
         stride (int, optional): hop size in samples. Defaults to ``kernel_size // 2``.
         sample_rate (float): sample rate in Hz. Defaults to 8000.
 
     Returns:
-        tuple[STFTEncoder, STFTDecoder]: they share the filterbank, which has no parameters.
+        tuple[Encoder, Decoder]: they share the filterbank, which has no parameters. They map
+        (batch, chan, time) to (batch, chan, n_filters + 2, frames), and back with any leading axes.
 
     Raises:
-        ValueError: for another filterbank or sizes that it cannot take.
+        InputError: for another filterbank, or sizes that it cannot take.
     """
-    if fb_name != FFTSTFTFB.__name__:
-        raise ValueError(f"fb_name must be 'FFTSTFTFB': got {fb_name!r}")
-    fb = FFTSTFTFB(n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
-    return STFTEncoder(fb, as_conv1d=False), STFTDecoder(fb)
+    if fb_name == FFTSTFTFB.__name__:
+        fb = FFTSTFTFB(n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
+        return STFTEncoder(fb, as_conv1d=False), STFTDecoder(fb)
+    if fb_name in LEARNT:
+        raise InputError(
+            f"fb_name must be an STFT, 'FFTSTFTFB', 'torch_stft' or 'stft': got {fb_name!r}, whose "
+            "filters are learnt: it has no frequencies, magnitudes or exact inverse for masks"
+        )
+    choice("fb_name", fb_name, ["FFTSTFTFB", *ASTEROIDS])
+    # Asteroid's filters are matrices: 134 MB for 4096.
+    stride = check_sizes(n_filters, kernel_size, stride, most=4096)
+    sample_rate = number("sample_rate", sample_rate, above=0, most=1e6)
+    fb = ASTEROIDS[fb_name](n_filters, kernel_size, stride=stride, sample_rate=sample_rate)
+    if not is_centred(fb) and kernel_size % stride:
+        raise refusal("stride", f"a divisor of the window, {kernel_size}, for {fb_name!r}", stride)
+    return Float32Encoder(fb, as_conv1d=False), Float32Decoder(fb)
+
+
+def is_centred(filterbank):
+    """Whether the first frame is centred on the first sample; else it begins there (bool)."""
+    return getattr(filterbank, "center", False)

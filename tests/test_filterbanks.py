@@ -109,16 +109,26 @@ def test_config_rebuilds_it():
 @pytest.mark.parametrize(
     "kwargs, message",
     [
-        ({"n_filters": 64, "kernel_size": 32}, "n_filters=64 and kernel_size=32"),
-        ({"n_filters": 63, "kernel_size": 63}, "even: got n_filters=63"),
-        ({"n_filters": 64, "kernel_size": 64, "stride": 33}, "stride must be .* 32: got 33"),
-        ({"n_filters": 64, "kernel_size": 64, "stride": -1}, "stride must be .*: got -1"),
-        ({"fb_name": "stft", "n_filters": 64, "kernel_size": 64}, "fb_name must be .*: got 'stft'"),
+        ({"kernel_size": 32}, "kernel_size must be 64: got 32"),
+        ({"n_filters": 63, "kernel_size": 63}, "n_filters must be even: got 63"),
+        ({"stride": 33}, "stride must be an integer from 1 to 32: got 33"),
+        ({"stride": 0}, "stride must be .*: got 0"),
+        (
+            {"fb_name": "stft", "stride": 20},
+            "stride must be a divisor of the window, 64, .*: got 20",
+        ),
+        ({"fb_name": "torch_stft", "n_filters": 8192}, "n_filters must be .* 2 to 4096: got 8192"),
+        ({"fb_name": "stft", "sample_rate": 0}, "sample_rate must be a number above 0"),
+        ({"fb_name": "MelGramFB"}, "fb_name must be .*: got 'MelGramFB'"),
+        ({"fb_name": "free"}, "fb_name must be an STFT, .*: got 'free', whose filters are learnt"),
+        ({"fb_name": "AnalyticFreeFB"}, "fb_name must be .* whose filters are learnt"),
+        ({"fb_name": "param_sinc"}, "fb_name must be .* whose filters are learnt"),
     ],
 )
 def test_wrong_arguments_are_named_with_their_value(kwargs, message):
+    sizes = {"n_filters": 64, "kernel_size": 64}
     with pytest.raises(ValueError, match=message):
-        make_enc_dec(**{"fb_name": "FFTSTFTFB", **kwargs})
+        make_enc_dec(**{"fb_name": "FFTSTFTFB", **sizes, **kwargs})
 
 
 def test_too_short_to_be_reflected():

@@ -8,6 +8,7 @@ from asteroid.utils.torch_utils import script_if_tracing
 from torch import nn
 from torch.nn import functional as F
 
+from asteroid_tfswa.arguments import refusal
 from asteroid_tfswa.masknn.cpu_attention import cpu_attention
 
 SLICE = 2**13  # positions that a layer treats at once in separation: their MLP fits into a cache
@@ -36,9 +37,7 @@ class AttentionLayer(nn.Module):
 
     def __init__(self, chan, n_heads):
         super().__init__()
-        if n_heads < 1 or chan % n_heads:
-            raise ValueError(f"n_heads must divide the {chan} channels of its stage: got {n_heads}")
-        self.n_heads = n_heads
+        self.n_heads = check_heads(chan, n_heads)
         self.norm1 = nn.LayerNorm(chan)
         self.qkv = nn.Linear(chan, 3 * chan, bias=False)
         self.proj = nn.Linear(chan, chan)
@@ -121,6 +120,24 @@ class SWA(AttentionLayer):
         size = max(1, size // self.window[0]) * self.window[0]
         cuts = spans(x.shape[1], size, self.shift[0])
         return [(start + i * each, each) for start, n, each in cuts for i in range(n)]
+
+
+def check_heads(chan, n_heads):
+    """Check that attention heads share the channels of a stage evenly.
+
+    Args:
+        chan (int): channels of the stage.
+        n_heads (int): number of heads.
+
+    Returns:
+        int: `n_heads`.
+
+    Raises:
+        InputError: if it does not divide `chan`.
+    """
+    if n_heads < 1 or chan % n_heads:
+        raise refusal("n_heads", f"a divisor of the {chan} channels of its stage", n_heads)
+    return n_heads
 
 
 def attention(qkv: torch.Tensor, n_heads: int, window: tuple[int, int]) -> torch.Tensor:

@@ -8,8 +8,11 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from asteroid_tfswa.arguments import choice, integer, integers, refusal
 from asteroid_tfswa.devices import return_memory
-from asteroid_tfswa.masknn.attention import FSA, SWA, TSA
+from asteroid_tfswa.masknn.attention import FSA, SWA, TSA, check_heads
+
+MAX_PARAMETERS = 250_000_000  # 16 times those of the report
 
 
 class TFSWAUNetMasker(nn.Module):
@@ -63,18 +66,20 @@ class TFSWAUNetMasker(nn.Module):
         gradient_checkpointing=False,
     ):
         super().__init__()
-        self.in_chan = positive_int("in_chan", in_chan)
-        self.n_src = positive_int("n_src", n_src)
-        self.out_chan = positive_int("out_chan", in_chan if out_chan is None else out_chan)
-        self.n_bands = positive_int("n_bands", n_bands)
-        self.widths = _positive_list("widths", widths)
-        self.depths = _positive_list("depths", depths, len(self.widths))
-        self.n_heads = _positive_list("n_heads", n_heads, len(self.widths))
-        self.window = _positive_list("window", window, 2)
-        self.norm_type = norm_type
-        self.mask_act = mask_act
-        self.gradient_checkpointing = bool(gradient_checkpointing)
-        norm = _by_name("norm_type", norms, norm_type)
+        self.in_chan = integer("in_chan", in_chan, most=1024)
+        self.n_src = integer("n_src", n_src, most=100)
+        self.out_chan = integer("out_chan", in_chan if out_chan is None else out_chan, most=1024)
+        self.n_bands = integer("n_bands", n_bands, most=1024)
+        self.widths = integers("widths", widths, most=8192, lengths=(1, 10))
+        self.depths = integers("depths", depths, most=100, lengths=len(self.widths))
+        self.n_heads = integers("n_heads", n_heads, most=256, lengths=len(self.widths))
+        self.window = integers("window", window, most=1024, lengths=2)
+        self.norm_type, self.mask_act = norm_type, mask_act
+        self.gradient_checkpointing = choice(
+            "gradient_checkpointing", gradient_checkpointing, (False, True)
+        )
+        norm, activation = _norm(norm_type), _activation(mask_act)
+        _check_size(self)
 
         stages = [
             (chan, depth, heads, self.window, norm, self.gradient_checkpointing)
@@ -104,7 +109,7 @@ class TFSWAUNetMasker(nn.Module):
             nn.GELU(),
             nn.Conv2d(first, self.n_src * self.out_chan * self.n_bands, 1),
         )
-        self.mask_activation = _by_name("mask_act", activations, mask_act)()
+        self.mask_activation = activation
         self.apply(_init_weights)
 
     def forward(self, x):
@@ -274,28 +279,38 @@ def _init_weights(module):
             nn.init.zeros_(module.bias)
 
 
-def positive_int(name, value):
-    """Give back `value`, or raise a ValueError that names it if it is no integer of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1: got {value!r}")
-    return value
-
-
-def _positive_list(name, value, length=None):
-    """A list of `length` positive integers; one number or a list of one stands for them all."""
-    values = list(value) if isinstance(value, (list, tuple)) else [value]
-    if length is not None and len(values) == 1:
-        values = values * length
-    if not values or (length is not None and len(values) != length):
-        raise ValueError(f"{name} must have {length or 'some'} numbers: got {value!r}")
-    return [positive_int(name, v) for v in values]
-
-
-def _by_name(name, module, value):
-    """What Asteroid's `norms` or `activations` keep under a name."""
-    found = None
-    with contextlib.suppress(ValueError):
-        found = module.get(value)
-    if found is None:
-        raise ValueError(f"{name} must be a name of {module.__name__}: got {value!r}")
+def _norm(name):
+    """The class of a normalisation by Asteroid's name."""
+    found = vars(norms).get(name) if isinstance(name, str) else None
+    # Cumulative normalisation is for (batch, chan, time) alone.
+    is_norm = isinstance(found, type) and issubclass(found, nn.Module) and found != norms.CumLN
+    if not is_norm:
+        raise refusal("norm_type", "the name of a norm, 'bN', 'gLN', 'fgLN' or 'cLN'", name)
     return found
+
+
+def _activation(name):
+    """An activation by Asteroid's name."""
+    made = None
+    if isinstance(name, str) and name != "softmax":  # of which axis?
+        with contextlib.suppress(TypeError):  # other things of that module cannot be called so
+            made = vars(activations).get(name)()
+    if not isinstance(made, nn.Module):
+        wanted = "the name of an activation, 'sigmoid', 'relu', 'tanh' or 'linear' for example"
+        raise refusal("mask_act", wanted, name)
+    return made
+
+
+def _check_size(masker):
+    """Refuse widths that do not fit their heads, and networks that no machine could hold."""
+    for chan, n_heads in zip(masker.widths, masker.n_heads):
+        check_heads(chan, n_heads)
+    n_maps = (masker.in_chan + masker.n_src * masker.out_chan) * masker.n_bands
+    blocks = sum(2 * depth * chan**2 for chan, depth in zip(masker.widths, masker.depths))
+    n_parameters = 40 * blocks + 25 * masker.widths[0] * n_maps  # about
+    if n_parameters > MAX_PARAMETERS:
+        raise refusal(
+            "widths, depths and n_bands",
+            f"a network of at most {MAX_PARAMETERS:,} parameters",
+            n_parameters,
+        )

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from asteroid_tfswa import separate
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.filterbanks import is_centred
 from asteroid_tfswa.torch_files import load_torch_file
 
 
@@ -72,13 +73,15 @@ class MusicModel(BaseEncoderMaskerDecoder):
 
     def forward_waveforms(self, wav):
         """Separate (batch, in_channels, time) into (batch, n_src, in_channels, time)."""
-        length = wav.shape[-1]
-        # A window of zeros: the last sample is covered, and what is short can be reflected.
-        wav = F.pad(wav, (0, self.encoder.filterbank.kernel_size))
+        length, window = wav.shape[-1], self.encoder.filterbank.kernel_size
+        # A window of zeros at the end: the last sample is covered, and what is short can be
+        # reflected. Frames that begin at the first sample need one before it too.
+        start = 0 if is_centred(self.encoder.filterbank) else window
+        wav = F.pad(wav, (start, window))
         tf_rep = self.forward_encoder(wav)  # (batch, chan, freq, frames)
         masks = self.forward_masker(tf_rep)  # (batch, n_src, ...)
         sources = [
-            self.forward_decoder(self.apply_masks(tf_rep, mask))[..., :length]
+            self.forward_decoder(self.apply_masks(tf_rep, mask))[..., start : start + length]
             for mask in masks.split(1, dim=1)  # one at a time takes less memory
         ]
         return torch.cat(sources, dim=1)  # (batch, n_src, chan, time)

@@ -3,9 +3,12 @@
 import torch
 from asteroid_filterbanks.transforms import from_torch_complex, to_torch_complex
 
+from asteroid_tfswa.arguments import choice, integer, number, refusal
 from asteroid_tfswa.filterbanks import make_enc_dec
-from asteroid_tfswa.masknn.tfswa_unet import TFSWAUNetMasker, positive_int
+from asteroid_tfswa.masknn.tfswa_unet import TFSWAUNetMasker
 from asteroid_tfswa.models.base import MusicModel
+
+MAX_SOURCES = 100
 
 
 class TFSWAUNet(MusicModel):
@@ -82,15 +85,11 @@ class TFSWAUNet(MusicModel):
         sample_rate=44100.0,
     ):
         sources = _source_names(n_src, sources)
-        if mask_type not in ("magnitude", "complex"):
-            raise ValueError(f"mask_type must be 'magnitude' or 'complex': got {mask_type!r}")
-        positive_int("in_channels", in_channels)
-        if not isinstance(mag_power, (int, float)) or not 0 < mag_power <= 1:
-            raise ValueError(f"mag_power must be above 0 and at most 1: got {mag_power!r}")
-        if not isinstance(sample_rate, (int, float)) or sample_rate <= 0:
-            raise ValueError(f"sample_rate must be a number above 0: got {sample_rate!r}")
+        choice("mask_type", mask_type, ("magnitude", "complex"))
+        integer("in_channels", in_channels, most=64)
+        mag_power = number("mag_power", mag_power, above=0, most=1)
         encoder, decoder = make_enc_dec(
-            fb_name, n_filters, kernel_size, stride=stride, sample_rate=float(sample_rate)
+            fb_name, n_filters, kernel_size, stride=stride, sample_rate=sample_rate
         )
         masker = TFSWAUNetMasker(
             in_chan=in_channels * (2 if mask_type == "complex" else 1),
@@ -106,7 +105,7 @@ class TFSWAUNet(MusicModel):
         )
         super().__init__(encoder, masker, decoder, sources, in_channels)
         self.mask_type = mask_type
-        self.mag_power = float(mag_power)
+        self.mag_power = mag_power
 
     def forward_masker(self, tf_rep):
         """Estimate masks.
@@ -171,13 +170,32 @@ class TFSWAUNet(MusicModel):
 
 
 def _source_names(n_src, sources):
+    """Names of the sources, which become names of files."""
     if sources is None:
-        n_src = 1 if n_src is None else positive_int("n_src", n_src)
+        n_src = 1 if n_src is None else integer("n_src", n_src, most=MAX_SOURCES)
         sources = ["vocals"] if n_src == 1 else [f"source{i + 1}" for i in range(n_src)]
-    if isinstance(sources, str) or not sources or len(set(sources)) != len(sources):
-        raise ValueError(f"sources must be a list of different names: got {sources!r}")
-    if not all(isinstance(name, str) and name and not set(name) & set("/\\") for name in sources):
-        raise ValueError(f"sources must be names that files can have: got {sources!r}")
-    if n_src not in (None, len(sources)):
-        raise ValueError(f"n_src must be the number of sources, {len(sources)}: got {n_src}")
+    is_list = isinstance(sources, (list, tuple)) and 1 <= len(sources) <= MAX_SOURCES
+    if not is_list or not all(isinstance(name, str) for name in sources):
+        raise refusal("sources", f"a list of 1 to {MAX_SOURCES} names", sources)
+    for name in sources:
+        if not is_file_name(name):
+            wanted = (
+                "names that files can have: 1 to 60 characters, no / and the like, no first dot"
+            )
+            raise refusal("sources", wanted, name)
+    if len(set(sources)) != len(sources):
+        raise refusal("sources", "a list of different names", sources)
+    if n_src is not None:
+        choice("n_src", n_src, [len(sources)])
     return list(sources)
+
+
+def is_file_name(name):
+    """Whether a source's name can be a file's in any folder, and harms no terminal (bool)."""
+    return (
+        0 < len(name) <= 60
+        and name.isprintable()  # letters of any language, but no control characters
+        and not set(name) & set('/\\:*?"<>|{}')
+        and name[0] not in ".- "
+        and name[-1] not in ". "
+    )

@@ -101,7 +101,7 @@ def test_spans_cover_the_axis_once(length, window, shift):
 
 
 def test_heads_must_divide_channels():
-    with pytest.raises(ValueError, match="n_heads must divide the 8 channels.*: got 3"):
+    with pytest.raises(ValueError, match="n_heads must be a divisor of the 8 channels.*: got 3"):
         TSA(8, 3)
     with pytest.raises(ValueError, match="n_heads.*: got 0"):
         SWA(8, 0, (8, 8), False)

@@ -1,0 +1,112 @@
+"""Checks of arguments, before anything is allocated: the message has name, value and range."""
+
+import reprlib
+
+from asteroid_tfswa.errors import InputError
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+_short.maxlist = _short.maxtuple = 12
+
+
+def integer(name, value, most, least=1):
+    """Check that an argument is an integer within a range.
+
+    Args:
+        name (str): the argument's name.
+        value: the value given.
+        most (int): the largest value allowed.
+        least (int): the smallest value allowed. Default 1.
+
+    Returns:
+        int: `value`.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise refusal(name, f"an integer from {least} to {most}", value)
+    return value
+
+
+def integers(name, value, most, lengths):
+    """Check that an argument is a list of integers of at least 1.
+
+    Args:
+        name (str): the argument's name.
+        value (int or sequence of int): one number, or a list of one, stands for all.
+        most (int): the largest number allowed.
+        lengths (int or (int, int)): how many numbers are needed, or the fewest and the most.
+
+    Returns:
+        list of int: as many as needed.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    shortest, longest = lengths if isinstance(lengths, tuple) else (lengths, lengths)
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    if len(values) == 1:
+        values = values * shortest
+    if not shortest <= len(values) <= longest:
+        count = longest if shortest == longest else f"{shortest} to {longest}"
+        raise refusal(name, f"one number or a list of {count}", value)
+    return [integer(name, v, most) for v in values]
+
+
+def number(name, value, above, most):
+    """Check that an argument is a number within a range.
+
+    Args:
+        name (str): the argument's name.
+        value: the value given.
+        above (float): the number must be greater than this.
+        most (float): the largest value allowed.
+
+    Returns:
+        float: `value`.
+
+    Raises:
+        InputError: if it is anything else; NaN is.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not above < value <= most:
+        raise refusal(name, f"a number above {above:g} and at most {most:,.12g}", value)
+    return float(value)
+
+
+def choice(name, value, choices):
+    """Check that an argument is one of a few values.
+
+    Args:
+        name (str): the argument's name.
+        value: the value given.
+        choices (sequence): the values allowed.
+
+    Returns:
+        `value`.
+
+    Raises:
+        InputError: if it is anything else; True is not 1.
+    """
+    if not any(type(value) is type(c) and value == c for c in choices):
+        raise refusal(name, " or ".join(map(repr, choices)), value)
+    return value
+
+
+def refusal(name, wanted, value):
+    """Make the error for an argument.
+
+    Args:
+        name (str): the argument's name.
+        wanted (str): what it must be.
+        value: the value given, shown in short.
+
+    Returns:
+        InputError: "<name> must be <wanted>: got <value>".
+    """
+    try:
+        shown = _short.repr(value)
+    except ValueError:  # an integer of more than 4300 digits
+        shown = f"a huge {type(value).__name__}"
+    return InputError(f"{name} must be {wanted}: got {shown}")
