@@ -1,0 +1,8 @@
+"""A page to listen to: separated songs in the browser, with their scores where there are any.
+
+`write_page` writes one folder that opens from disk: no server, no network, no build step.
+"""
+
+from asteroid_tfswa.page.page import PageSong, write_page
+
+__all__ = ["PageSong", "write_page"]

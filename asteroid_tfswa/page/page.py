@@ -1,0 +1,198 @@
+"""Writing a page: the songs' tracks and pictures beside one HTML file."""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from tqdm import tqdm
+
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import atomic_folder, temporary_name
+from asteroid_tfswa.page import checks, media, pictures
+
+WORST = 10.0  # seconds of the worst moment of each stem
+PICTURE_BYTES = 60_000  # of a spectrogram, about
+
+
+@dataclass
+class PageSong:
+    """A song of a page.
+
+    Attributes:
+        name (str): shown as it is.
+        mixture (Path): audio file of any format that can be read.
+        estimates (dict[str, Path]): file of each separated stem.
+        references (dict[str, Path]): file of each true stem; none for a page without scores.
+        scores (dict[str, float or None]): columns of the table by their titles, in dB.
+        frames (dict[str, list]): for each stem its SDR in each second, None where undefined.
+        hop (float, optional): seconds from one separated chunk to the next, to look at the joins.
+        overlap (float): seconds that chunks share. Default 0.
+    """
+
+    name: str
+    mixture: Path
+    estimates: dict
+    references: dict = field(default_factory=dict)
+    scores: dict = field(default_factory=dict)
+    frames: dict = field(default_factory=dict)
+    hop: float | None = None
+    overlap: float = 0.0
+
+
+def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
+    """Write a page with players that keep mixture, references, estimates and residuals in sync.
+
+    Args:
+        folder (str or Path): gets `index.html` and `media/`; a page that is there is replaced once
+            the new one is complete.
+        title (str): heading of the page.
+        songs (list[PageSong]): the songs.
+        summary (str): a sentence below the heading. Default none.
+        sections (list[tuple[str, str]]): heading and HTML of what follows the songs. Text in it
+            must have been escaped.
+        megabytes (float): how large the page may become, about. Songs that do not fit are shortened
+            to their worst moments and their middle. Default 200.
+
+    Returns:
+        Path: of `index.html`.
+
+    Raises:
+        InputError: if a file cannot be read, or not a second of each song fits.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "index.html").is_file() and any(folder.iterdir()):
+        raise InputError(f"{folder}: holds other files than a page; choose another folder")
+    n_tracks = max((1 + len(s.estimates) + len(s.references) for s in songs), default=1)
+    room = megabytes * 1e6 / max(1, len(songs))
+    room -= 3 * PICTURE_BYTES * max((len(s.references) for s in songs), default=0)
+    seconds = room / n_tracks / media.BYTES_PER_SECOND
+    if songs and seconds < media.SHORTEST_CLIP:
+        raise InputError(
+            f"page_megabytes: {megabytes:g} is less than a second of each of {len(songs)} songs; "
+            "raise it"
+        )
+    made = temporary_name(folder)
+    with atomic_folder(made) as tmp:
+        (tmp / "media").mkdir()
+        data = [
+            _write_song(tmp, number, song, seconds)
+            for number, song in enumerate(tqdm(songs, desc="page", unit="song", disable=None))
+        ]
+        (tmp / "index.html").write_text(
+            _html(title, summary, songs, data, sections), encoding="utf-8"
+        )
+    if folder.exists():
+        old = folder.rename(temporary_name(folder))
+        made.rename(folder)
+        shutil.rmtree(old)
+    else:
+        made.rename(folder)
+    return folder / "index.html"
+
+
+def _write_song(folder, number, song, seconds):
+    """Write the tracks and pictures of a song; gives what the page's script needs to know."""
+    duration = checks.duration(song.mixture)
+    worst = {stem: _worst_moment(frames) for stem, frames in song.frames.items()}
+    worst = {stem: moment for stem, moment in worst.items() if moment}
+    clips = media.choose_clips(duration, [m[:2] for m in worst.values()], seconds)
+    files = [(None, "mixture", song.mixture)]
+    for kind, stems in (("reference", song.references), ("estimate", song.estimates)):
+        files += [(stem, kind, path) for stem, path in stems.items()]
+    tracks, waves, loudest = [], {}, 1e-30
+    for i, (stem, kind, path) in enumerate(files):
+        wave, rate = media.read_clips(path, clips)
+        tracks.append({"key": f"{number}/{i}", "file": f"media/{number}-{i}.js"})
+        tracks[-1] |= {"stem": stem, "kind": kind}
+        media.write_track(folder / tracks[-1]["file"], tracks[-1]["key"], wave, rate)
+        if song.references:
+            waves[stem, kind] = wave
+    drawn = []
+    for stem in song.references:
+        reference, estimate = waves[stem, "reference"], waves[stem, "estimate"]
+        kinds = {"reference": reference, "estimate": estimate, "difference": reference - estimate}
+        powers = {kind: pictures.spectrogram(wave, rate) for kind, wave in kinds.items()}
+        loudest = max(power.max() for power in powers.values())
+        for kind, power in powers.items():
+            name = f"media/{number}-{len(drawn)}.png"
+            pictures.write_picture(folder / name, power, loudest)
+            drawn.append({"stem": stem, "kind": kind, "file": name})
+    moments = []
+    for stem, (start, length, sdr) in worst.items():
+        position = media.position_on_page(clips, start)
+        if position is not None:
+            moments.append({"stem": stem, "start": start, "seconds": length, "sdr": sdr})
+            moments[-1]["position"] = position
+    return {
+        "name": song.name,
+        "seconds": duration,
+        "length": sum(clip.seconds for clip in clips),
+        "clips": [{"start": clip.start, "seconds": clip.seconds} for clip in clips],
+        "hasReferences": bool(song.references),
+        "stems": list(song.estimates),
+        "tracks": tracks,
+        "pictures": drawn,
+        "worst": moments,
+        "checks": checks.check_song(song),
+    }
+
+
+def _worst_moment(frames):
+    """Begin, length and mean SDR of the worst seconds, among those with the most defined frames."""
+    n = min(len(frames), int(WORST))
+    values = np.array([np.nan if v is None else v for v in frames], dtype=float)
+    if n == 0 or np.isnan(values).all():
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(values, n)
+    defined = (~np.isnan(windows)).sum(axis=1)
+    means = np.where(defined, np.nansum(windows, axis=1) / np.maximum(defined, 1), np.inf)
+    means[defined < defined.max()] = np.inf
+    start = int(means.argmin())
+    return float(start), float(n), float(means[start])
+
+
+def _html(title, summary, songs, data, sections):
+    static = resources.files("asteroid_tfswa.page") / "static"
+    # Within a script element only "<" could end it early.
+    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+    return Template((static / "page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        summary=escape(summary),
+        songs=_table(songs, data),
+        sections="\n".join(
+            f"<section><h2>{escape(heading)}</h2>\n{html}\n</section>" for heading, html in sections
+        ),
+        css=(static / "page.css").read_text(encoding="utf-8"),
+        js=(static / "page.js").read_text(encoding="utf-8"),
+        data=text,
+    )
+
+
+def _table(songs, data):
+    columns = list(dict.fromkeys(column for song in songs for column in song.scores))
+    heads = "".join(
+        f'<th scope="col"><button type="button">{escape(column)}</button></th>'
+        for column in ("Song", "Length (s)", *columns)
+    )
+    rows = []
+    for number, (song, known) in enumerate(zip(songs, data)):
+        cells = [
+            f'<td><button type="button" class="open" data-song="{number}">'
+            f"{escape(song.name)}</button></td>",
+            f'<td data-value="{known["seconds"]:.3f}">{known["seconds"]:.0f}</td>',
+        ]
+        for column in columns:
+            value = song.scores.get(column)
+            is_number = value is not None and np.isfinite(value)
+            shown = f"{value:.2f}" if is_number else "-"
+            cells.append(f'<td data-value="{value if is_number else ""}">{shown}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
