@@ -10,6 +10,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
+    package_data={"asteroid_tfswa.page": ["static/*"]},
     python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import
     install_requires=[
         "torch>=2.11,<2.12",  # newest torch for which there is a torchaudio of the same CUDA
@@ -22,6 +23,7 @@ setup(
         "numpy",
         "soundfile>=0.13",  # the first with a libsndfile that reads mp3 and opus well
         "soxr",  # resamples songs of other sample rates than the model's
+        "pillow",  # spectrograms of the page to listen to
         "pyyaml",
         "tqdm",
         "tensorboard",  # training logs
@@ -30,7 +32,8 @@ setup(
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6"],
+        # playwright drives the system's chromium in the tests of the page
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6", "playwright"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",
