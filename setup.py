@@ -11,6 +11,7 @@ setup(
     license="MIT",
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
     package_data={"asteroid_tfswa.page": ["static/*"]},
+    py_modules=["asteroid_tfswa_cli"],  # beside the package, which takes seconds to import
     python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import
     install_requires=[
         "torch>=2.11,<2.12",  # newest torch for which there is a torchaudio of the same CUDA
@@ -28,7 +29,7 @@ setup(
         "tqdm",
         "tensorboard",  # training logs
     ],
-    entry_points={"console_scripts": ["asteroid-tfswa=asteroid_tfswa.cli:main"]},
+    entry_points={"console_scripts": ["asteroid-tfswa=asteroid_tfswa_cli:main"]},
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported

@@ -1,4 +1,4 @@
-"""Packages that cannot work together are reported in one line before they fail in a hundred."""
+"""Report packages that cannot work together in one line, before they fail in a hundred."""
 
 import warnings
 
@@ -8,7 +8,7 @@ try:
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         import torchaudio  # noqa: F401
         from asteroid import models  # noqa: F401
-except (ImportError, OSError, RuntimeError) as err:
+except Exception as err:  # a broken package can raise anything
     from importlib.metadata import PackageNotFoundError, version
 
     def _version(package):

@@ -7,13 +7,11 @@ default and its type, the comment behind it its help. Other files name only what
 import argparse
 import difflib
 import re
-import signal
-import sys
 from pathlib import Path
 
 import yaml
 
-from asteroid_tfswa.errors import InputError, Terminated
+from asteroid_tfswa.errors import InputError
 
 
 class _Loader(yaml.SafeLoader):
@@ -105,33 +103,6 @@ def read_yaml(path):
     if not isinstance(conf, dict) or not all(isinstance(s, dict) for s in conf.values()):
         raise InputError(f"configuration {path} must have sections with keys, like local/conf.yml")
     return conf
-
-
-def run_command(main):
-    """Run a command: user errors end in one line on stderr and status 1.
-
-    Ctrl-C ends in status 130, SIGTERM in 143, with one line each.
-
-    Args:
-        main (callable): the command, without arguments.
-    """
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        main()
-    except (InputError, OSError) as err:
-        print(f"error: {err}", file=sys.stderr)
-        sys.exit(1)
-    except Terminated:
-        print("terminated", file=sys.stderr)
-        sys.exit(143)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-
-
-def _terminate(signum, frame):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is under way
-    raise Terminated
 
 
 def _parsed(name, words, default):

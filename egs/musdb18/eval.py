@@ -3,23 +3,26 @@
 import argparse
 from pathlib import Path
 
-from asteroid_tfswa.config import parse_command, run_command
-from asteroid_tfswa.data.songs import read_prepared
-from asteroid_tfswa.scores.evaluate import evaluate
+from asteroid_tfswa_cli import importing, run_command
 
 RECIPE = Path(__file__).resolve().parent
 
 
 def main():
-    """Evaluate `best_model.pth` of a training."""
+    """Evaluate `best_model.pth` of a training run."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", required=True, help="prepared songs, of stage 0")
-    parser.add_argument("--exp_dir", required=True, help="folder of the training, of stage 1")
+    parser.add_argument("--exp_dir", required=True, help="folder of the training run, of stage 1")
     parser.add_argument(
         "--id", default="", help='GPU, "0", or cpu (default: first GPU, or the CPU)'
     )
+    with importing():
+        from asteroid_tfswa.config import parse_command
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
+    with importing():
+        from asteroid_tfswa.data.songs import read_prepared
+        from asteroid_tfswa.scores.evaluate import evaluate
     separation = conf["separation"]
     table = evaluate(
         Path(args.exp_dir),

@@ -3,33 +3,38 @@
 import argparse
 from pathlib import Path
 
-import torch
-
-from asteroid_tfswa import TFSWAUNet
-from asteroid_tfswa.config import parse_command, run_command
-from asteroid_tfswa.data.songs import read_prepared
-from asteroid_tfswa.engine.train import train
+from asteroid_tfswa_cli import importing, run_command
 
 RECIPE = Path(__file__).resolve().parent
 
 
 def main():
-    """Build the model that the configuration names, and train it."""
+    """Build the model that the configuration describes, and train it."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", required=True, help="prepared songs, of stage 0")
     parser.add_argument("--exp_dir", required=True, help="where checkpoints and logs go")
     parser.add_argument("--id", default="", help='GPUs, "0" or "0,1", or cpu (default: all GPUs)')
+    with importing():
+        from asteroid_tfswa.config import parse_command
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
-    data = read_prepared(args.data_dir)
+    with importing():
+        import torch
+
+        from asteroid_tfswa import InputError, TFSWAUNet
+        from asteroid_tfswa.data.songs import read_prepared
+        from asteroid_tfswa.engine.train import train
     torch.manual_seed(conf["training"]["seed"])
-    model = TFSWAUNet(
-        sources=conf["data"]["sources"],
-        sample_rate=conf["data"]["sample_rate"],
-        **conf["filterbank"],
-        **conf["masknet"],
-    )
-    path = train(model, data, conf, args.exp_dir, devices=args.id)
+    try:
+        model = TFSWAUNet(
+            sources=conf["data"]["sources"],
+            sample_rate=conf["data"]["sample_rate"],
+            **conf["filterbank"],
+            **conf["masknet"],
+        )
+    except ValueError as err:  # sizes that do not fit each other
+        raise InputError(str(err)) from err
+    path = train(model, read_prepared(args.data_dir), conf, args.exp_dir, devices=args.id)
     print(f"Best model: {path}")
 
 

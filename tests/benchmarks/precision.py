@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from asteroid_tfswa import InputError, TFSWAUNet
-from asteroid_tfswa.config import run_command
+from asteroid_tfswa_cli import run_command
 from tests.benchmarks.measure import print_table
 
 

@@ -3,11 +3,7 @@
 import argparse
 from pathlib import Path
 
-from asteroid_tfswa.config import parse_command, run_command
-from asteroid_tfswa.data.builtin import make_builtin_songs
-from asteroid_tfswa.data.download import download
-from asteroid_tfswa.data.musdb18 import LICENSE
-from asteroid_tfswa.data.prepare import prepare
+from asteroid_tfswa_cli import importing, run_command
 
 RECIPE = Path(__file__).resolve().parents[1]
 
@@ -18,7 +14,14 @@ def main():
     parser.add_argument("--musdb18_dir", default="", help="folder with train/ and test/")
     parser.add_argument("--download", default="", help="musdb18hq, musdb18 or sample")
     parser.add_argument("--data_dir", required=True, help="where the prepared songs go")
+    with importing():
+        from asteroid_tfswa.config import parse_command
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
+    with importing():
+        from asteroid_tfswa.data.builtin import make_builtin_songs
+        from asteroid_tfswa.data.download import download
+        from asteroid_tfswa.data.musdb18 import LICENSE
+        from asteroid_tfswa.data.prepare import prepare
 
     name = license = None  # known by the songs themselves, where they are MUSDB18
     if args.download:

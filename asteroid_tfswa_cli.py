@@ -1,0 +1,196 @@
+"""The command ``asteroid-tfswa``, and how every command of the project ends.
+
+Imports only the standard library: Ctrl-C, SIGTERM and broken packages end in one line from the
+first moment, and ``doctor`` works where torch does not.
+"""
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+COMMANDS = {
+    "separate": "separate songs into their sources",
+    "infer": "separate songs, with the arguments of asteroid-infer",
+    "info": "show what a model is: sources, network, training data, licence, scores",
+    "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
+    "doctor": "show what works on this machine and what does not, with the remedy",
+}
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+class _State:
+    """What the signal handler needs to know."""
+
+    process = None  # id of the process that runs the command
+    received = None  # signal that asked it to end
+    since = 0.0  # when, in seconds
+    at_once = False  # nothing needs cleaning up
+
+
+def main(argv=None):
+    """Run ``asteroid-tfswa``.
+
+    Args:
+        argv (list of str, optional): name of the command and its arguments. Defaults to those of
+            the process.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    run_command(lambda: _dispatch(argv))
+
+
+def run_command(function):
+    """Call a function as a command: it ends without traceback, unless the code has a bug.
+
+    User errors, full disks and full memory end in one line on stderr and status 1, Ctrl-C in
+    "interrupted" and 130, SIGTERM in "terminated" and 143. A closed pipe on stdout (``| head``)
+    ends it silently with 141.
+
+    Args:
+        function (callable): the command, without arguments. It imports packages in `importing`.
+    """
+    _State.process, _State.received, _State.at_once = os.getpid(), None, False
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, _stop)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, _stop)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names that are not UTF-8
+    try:
+        function()
+        sys.stdout.flush()
+    except BaseException as err:
+        status, line = _ending(err)
+        if status is None:
+            raise
+        if status == 141:  # or Python complains when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if line:
+            print(line, file=sys.stderr, flush=True)
+        if status > 128:
+            previous, _State.at_once = {}, True
+        sys.exit(status)
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def importing():
+    """Import packages in this block: Ctrl-C and SIGTERM end the process at once, without traceback.
+
+    Packages import slowly, and an exception in the middle of that may be lost or changed. A package
+    that is missing or broken is one line.
+    """
+    before, _State.at_once = _State.at_once, True
+    try:
+        yield
+    except ImportError as err:
+        raise _CannotImport(f"{err}; see asteroid-tfswa doctor") from err
+    finally:
+        _State.at_once = before
+
+
+def _stop(signum, frame):
+    """Handle SIGINT and SIGTERM."""
+    if os.getpid() != _State.process:
+        raise SystemExit(128 + signum)  # a worker: the process that started it prints the line
+    repeated, since = _State.received is not None, time.monotonic() - _State.since
+    if repeated and (signum == signal.SIGTERM or since < 1):
+        return  # the same one, sent to the group and by run.sh; cleaning up has begun
+    _State.received, _State.since = signum, time.monotonic()
+    if _State.at_once:
+        if not repeated:
+            print(WORDS[signum], file=sys.stderr, flush=True)
+        os._exit(128 + signum)
+    errors = sys.modules.get("asteroid_tfswa.errors")
+    raise errors.Terminated if errors and signum == signal.SIGTERM else KeyboardInterrupt
+
+
+def _ending(err):
+    """Exit status and line for what a command raised; status None for a bug."""
+    of_user = _is_input_error(err) or isinstance(err, (OSError, _CannotImport))
+    if _State.received or isinstance(err, KeyboardInterrupt):
+        signum = _State.received or signal.SIGINT
+        return 128 + signum, WORDS[signum] + (f": {_text(err)}" if of_user else "")
+    if isinstance(err, BrokenPipeError) and _stdout_is_closed():
+        return 141, ""
+    if of_user:
+        return 1, f"error: {_text(err)}"
+    if _is_out_of_memory(err):
+        reason = _text(err).splitlines() or ["no memory left"]
+        return 1, f"error: out of memory ({reason[0][:200]}); close other programs or ask for less"
+    return None, ""
+
+
+class _CannotImport(Exception):
+    """A package is missing or broken."""
+
+
+def _text(err):
+    if isinstance(err, OSError) and err.strerror:
+        return f"{err.filename}: {err.strerror}" if err.filename else err.strerror
+    return str(err)
+
+
+def _is_input_error(err):
+    errors = sys.modules.get("asteroid_tfswa.errors")  # not imported, not raised
+    return errors is not None and isinstance(err, errors.InputError)
+
+
+def _is_out_of_memory(err):
+    devices = sys.modules.get("asteroid_tfswa.devices")
+    return isinstance(err, MemoryError) or bool(devices and devices.is_out_of_memory(err))
+
+
+def _stdout_is_closed():
+    with contextlib.suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    return False
+
+
+def _dispatch(argv):
+    parser = argparse.ArgumentParser(
+        prog="asteroid-tfswa", description="Music source separation.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, allow_abbrev=False)
+        if argv[:1] == [name]:  # the others need not be imported
+            module = _load_doctor() if name == "doctor" else _load_command(name)
+            command.description = module.__doc__
+            command.formatter_class = argparse.RawDescriptionHelpFormatter
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    args.run(args)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser, *args):
+        with importing():
+            from asteroid_tfswa import __version__
+        print(f"asteroid-tfswa {__version__}")
+        parser.exit()
+
+
+def _load_command(name):
+    with importing():
+        return importlib.import_module(f"asteroid_tfswa.cli.{name}")
+
+
+def _load_doctor():
+    """Import `asteroid_tfswa.cli.doctor` alone: the package needs what doctor looks for."""
+    package = Path(importlib.util.find_spec("asteroid_tfswa").origin).parent
+    spec = importlib.util.spec_from_file_location("doctor", package / "cli" / "doctor.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
