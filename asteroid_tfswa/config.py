@@ -1,7 +1,8 @@
 """Configurations: one YAML file, and every key of it on the command line by its own name.
 
-The recipe's ``conf.yml`` is the one place that says which keys there are: the value of a key is its
-default and its type, the comment behind it its help. Other files name only what they change.
+The recipe's ``conf.yml`` is the one place that lists the keys: the value of a key is its default
+and gives its type, the comment behind it is its help and ends in its range (see `ranges`). Other
+files name only what they change.
 """
 
 import argparse
@@ -9,29 +10,9 @@ import difflib
 import re
 from pathlib import Path
 
-import yaml
-
+from asteroid_tfswa import strict_yaml
 from asteroid_tfswa.errors import InputError
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as YAML 1.2 has it, and a key is given once."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key} is given twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+from asteroid_tfswa.ranges import parse_range
 
 
 def parse_command(parser, base, argv=None):
@@ -49,11 +30,11 @@ def parse_command(parser, base, argv=None):
 
     Raises:
         InputError: for a file that cannot be read, an unknown key or option, or a value of the
-            wrong type.
+            wrong type or out of its range.
     """
     sections = read_yaml(base)
     defaults = {key: value for section in sections.values() for key, value in section.items()}
-    comments = dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text()))
+    comments = dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text("utf-8")))
     parser.add_argument("--conf", help="YAML file with the keys to change", metavar="FILE")
     for title, section in sections.items():
         group = parser.add_argument_group(f"{title} (keys of {Path(base).name})")
@@ -70,16 +51,25 @@ def parse_command(parser, base, argv=None):
     parser.error = lambda message: _refuse(message, known)
     args = parser.parse_args(argv)
 
-    changes = _flatten(args.conf, read_yaml(args.conf), sections) if args.conf else {}
+    changes, names = {}, {}  # of the keys that are changed: value, and what messages call it
+    if args.conf:
+        changes = _flatten(args.conf, read_yaml(args.conf), sections)
+        names = {key: f"{args.conf}: {key}" for key in changes}
     for key, default in defaults.items():
         if hasattr(args, key):
-            changes[key] = _parsed(f"--{key}", getattr(args, key), default)
+            changes[key] = _parsed(getattr(args, key), default)
+            names[key] = f"--{key}"
             delattr(args, key)
-    conf = {
-        title: {key: changes.get(key, value) for key, value in section.items()}
-        for title, section in sections.items()
+    merged = {**defaults, **changes}
+    checked = {
+        key: parse_range(comments.get(key, ""), defaults[key]).check(
+            names.get(key, key), value, merged
+        )
+        for key, value in merged.items()
     }
-    return args, conf
+    return args, {
+        title: {key: checked[key] for key in section} for title, section in sections.items()
+    }
 
 
 def read_yaml(path):
@@ -92,62 +82,37 @@ def read_yaml(path):
         dict: ``{section: {key: value}}``.
 
     Raises:
-        InputError: if the file is missing or is no YAML of that form.
+        InputError: if the file is missing or is not YAML of that form.
     """
-    try:
-        conf = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-    except OSError as err:
-        raise InputError(f"configuration {path} cannot be read: {err.strerror}") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise InputError(f"configuration {path} is not YAML: {' '.join(str(err).split())}") from err
+    conf = strict_yaml.read_yaml(path)
     if not isinstance(conf, dict) or not all(isinstance(s, dict) for s in conf.values()):
-        raise InputError(f"configuration {path} must have sections with keys, like local/conf.yml")
+        raise InputError(f"{path} must have sections with keys, like local/conf.yml")
     return conf
 
 
-def _parsed(name, words, default):
-    """Words of the command line, read as they would be in the YAML file."""
-    text = f"[{', '.join(words)}]" if isinstance(words, list) else words
-    try:
-        value = yaml.load(text, _Loader) if text else ""
-    except yaml.YAMLError:
-        value = text
-    return _checked(name, value, default, text)
+def _parsed(words, default):
+    """Words of the command line, read as they would be in the YAML file, [a, b] included."""
+    if not isinstance(default, list):
+        return words if isinstance(default, str) else strict_yaml.scalar(words)
+    parts = [part.strip() for word in words for part in word.strip("[]").split(",")]
+    parts = [part for part in parts if part]
+    return parts if isinstance(default[0], str) else [strict_yaml.scalar(part) for part in parts]
 
 
 def _flatten(path, conf, sections):
-    """Keys of a user's file, each checked for the section, name and type it must have."""
+    """Flatten a user's file, checking section and name of every key."""
     flat = {}
     for title, section in conf.items():
         if title not in sections:
-            raise InputError(f"{path}: unknown section {title!r}{_meant(title, sections)}")
+            raise InputError(f"{path}: unknown section {title[:60]!r}{_meant(title, sections)}")
         for key, value in section.items():
             if key not in sections[title]:
                 raise InputError(
-                    f"{path}: unknown key {key!r} in section {title!r}"
+                    f"{path}: unknown key {key[:60]!r} in section {title!r}"
                     f"{_meant(key, sections[title])}"
                 )
-            flat[key] = _checked(f"{path}: {key}", value, sections[title][key], value)
+            flat[key] = value
     return flat
-
-
-def _checked(name, value, default, shown):
-    """`value` as the type of `default`, or an InputError that names it."""
-    if isinstance(default, list):
-        values = value if isinstance(value, list) else [value]
-        if values and all(_fits(v, default[0]) for v in values):
-            return [type(default[0])(v) for v in values]
-    elif isinstance(default, str) and isinstance(value, (int, float)):
-        return str(shown).lower() if isinstance(value, bool) else str(shown)
-    elif _fits(value, default):
-        return type(default)(value)
-    raise InputError(f"{name} must be {_type_name(default)}: got {shown!r}")
-
-
-def _fits(value, default):
-    if isinstance(default, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return type(value) is type(default)
 
 
 def _type_name(default):
@@ -164,5 +129,5 @@ def _refuse(message, known):
 
 
 def _meant(word, known):
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word[:60], known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
