@@ -28,6 +28,10 @@ VALIDATION_SONGS = frozenset(
     )
 )
 
+# Songs whose published mixture is not the sum of their stems (here in the left channel), see the
+# errata at https://sigsep.github.io/datasets/musdb.html.
+MIXTURES_THAT_DIFFER = frozenset(("PR - Oh No",))
+
 LICENSE = (
     "MUSDB18: academic, non-commercial use only; each song has its own terms, "
     "see https://sigsep.github.io/datasets/musdb.html"

@@ -1,31 +1,34 @@
 """From any raw data set to the one layout that training and evaluation read.
 
     <data_dir>/{train,valid,test}/<song>/{mixture,vocals,drums,bass,other,<extra stems>}.wav
+    <data_dir>/{train,valid,test}/<song>/song.json
+    <data_dir>/options.json
     <data_dir>/dataset.json
 
 WAV files are linked, everything else is decoded to 32-bit float WAV, so nothing clips. Each song
 appears with one rename, and dataset.json comes last: after an interruption, preparing again picks
-up what is finished.
+up what is finished. What has been damaged is made again.
 """
 
+import contextlib
 import json
-import random
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.audio.read import open_audio
-from asteroid_tfswa.audio.write import write_wav
-from asteroid_tfswa.data import check, decode, musdb18
-from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, find_songs, read_prepared
+from asteroid_tfswa.data import check
+from asteroid_tfswa.data.make import make_song, read_entry
+from asteroid_tfswa.data.raw import find_raw_songs
+from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
+from asteroid_tfswa.data.splits import choose_splits, describe
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write, require_space
+from asteroid_tfswa.files import atomic_write, locked, remove_leftovers, require_space
 
-UNFINISHED = ".unfinished"  # in data_dir until dataset.json is written: options.json, half songs
+OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
+LATER_OPTIONS = {"mixture": "file", "missing_stems": "error", "tolerance": 0.1}  # with defaults
 
 
 def prepare(
@@ -35,6 +38,9 @@ def prepare(
     valid_share=0.1,
     seed=0,
     sample_rate=44100,
+    mixture="file",
+    missing_stems="error",
+    tolerance=0.1,
     name=None,
     license=None,
     n_jobs=None,
@@ -43,16 +49,24 @@ def prepare(
 
     Validation songs are those of `valid/` if the source has such a folder, else the official
     MUSDB18 validation songs if all 14 are among the train songs, else a seeded share of the train
-    songs. The mixture is the set's own if it has one, else the sum of all stems.
+    songs. The mixture is the set's own if it has one, else the sum of all stems. All audio is read
+    once, to see that the stems add up to the mixture and which files are no stems (see `sums`).
 
     Args:
-        source_dir (str or Path): MUSDB18, MUSDB18-HQ or songs in that layout, see `find_songs`.
+        source_dir (str or Path): MUSDB18, MUSDB18-HQ or songs in that layout, see
+            `find_raw_songs`.
         data_dir (str or Path): where the prepared set goes.
         sources (list[str]): stems that every song must have; others are kept too.
         valid_share (float): share of the train songs, at least one song, that become validation
             songs where the set itself does not say. Default: 0.1.
         seed (int): of that choice. Default: 0.
         sample_rate (int): that all songs must have, in Hz. Default: 44100.
+        mixture (str): "file" for the set's own mixtures where they exist, "sum" to sum the stems in
+            any case. Default: "file".
+        missing_stems (str): "error" to refuse a song that lacks one of `sources`, "silence" to
+            take that stem as silent. Default: "error".
+        tolerance (float): seconds by which the files of a song may differ in length; they are cut
+            or padded to the length that most have. Default: 0.1.
         name (str, optional): name of the set. Default: MUSDB18 or MUSDB18-HQ where it is that,
             else the name of `source_dir`.
         license (str, optional): terms of the audio. Default: those of MUSDB18, else "unknown".
@@ -62,8 +76,8 @@ def prepare(
         PreparedData: the prepared set. At once if it was complete already.
 
     Raises:
-        InputError: no songs, too few, a song that cannot be used (named), no space, or `data_dir`
-            holds something else.
+        InputError: no songs, too few, a song that cannot be used (named), no space, `data_dir`
+            holds something else, or another run is writing to it.
         OSError: writing fails.
     """
     source_dir, data_dir = Path(source_dir).resolve(), Path(data_dir)
@@ -72,167 +86,182 @@ def prepare(
         "sample_rate": sample_rate,
         "valid_share": valid_share,
         "seed": seed,
+        "mixture": mixture,
+        "missing_stems": missing_stems,
+        "tolerance": tolerance,
     }
-    check.check_arguments(sources, valid_share)
-    _check_data_dir(data_dir, options)
-    if (data_dir / DATASET_FILE).exists():
-        return _reuse(data_dir, source_dir, sources)
+    check.check_arguments(sources, valid_share, mixture, missing_stems, tolerance)
+    if data_dir.resolve() == source_dir:
+        raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
+    data = _complete(data_dir, options, source_dir, sources)  # needs no lock: others may read it
+    if data is not None:
+        return data
+    is_new = not data_dir.exists()
+    try:
+        with locked(data_dir):
+            for split in SPLITS:
+                if (data_dir / split).is_dir():
+                    remove_leftovers(data_dir / split)
+            data = _complete(data_dir, options, source_dir, sources)  # made in the meantime?
+            if data is None:
+                _prepare(source_dir, data_dir, sources, options, (name, license), n_jobs)
+    except BaseException:
+        if is_new:
+            _remove_empty(data_dir)
+        raise
+    return data or read_prepared(data_dir)
 
-    splits, validation = choose_splits(find_songs(source_dir), valid_share, seed)
+
+def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
+    splits, validation = choose_splits(
+        find_raw_songs(source_dir), options["valid_share"], options["seed"]
+    )
     check.check_enough(source_dir, splits)
     songs = [(song, data_dir / split / song.name) for split in SPLITS for song in splits[split]]
     stop, n_jobs = threading.Event(), n_jobs or usable_cores()
-    jobs = [(song, sources, sample_rate) for song, _ in songs]
+    rules = (options["sample_rate"], options["missing_stems"], options["tolerance"], stop)
+    jobs = [(song, sources, *rules) for song, _ in songs]
     checked = _in_parallel(check.check_song, jobs, "checking", n_jobs, stop)
-    check.check_channels(checked)
+    n_channels = check.check_channels(checked)
     new = [song for song, (_, folder) in zip(checked, songs, strict=True) if not folder.exists()]
-    require_space(data_dir, sum(song.n_bytes for song in new), "prepare the data")
+    require_space(data_dir, check.n_bytes(new, n_channels), "prepare the data")
 
-    unfinished = data_dir / UNFINISHED
-    with atomic_write(unfinished / "options.json") as path:
-        path.write_text(json.dumps(options), encoding="utf-8")
-    jobs = [(song, folder, unfinished, stop) for song, folder in songs]
-    _in_parallel(_make_song, jobs, "preparing", n_jobs, stop)
+    _write_json(data_dir / OPTIONS_FILE, options)
+    (data_dir / DATASET_FILE).unlink(missing_ok=True)  # it is there if something was damaged
+    jobs = [
+        (song, folder, known, n_channels, sources, options["mixture"], stop)
+        for (song, folder), known in zip(songs, checked, strict=True)
+    ]
+    _in_parallel(make_song, jobs, "preparing", n_jobs, stop)
 
-    default_name, default_license = _describe(source_dir, splits)
+    entries = {split: [] for split in SPLITS}
+    for (_, folder), known in zip(songs, checked, strict=True):
+        entries[folder.parent.name].append(read_entry(folder, known, n_channels, sources))
+    default_name, default_license = describe(source_dir, splits)
     dataset = {
-        "name": name or default_name,
-        "license": license or default_license,
-        "n_channels": checked[0].n_channels,
+        "name": labels[0] or default_name,
+        "license": labels[1] or default_license,
+        "n_channels": n_channels,
         "validation": validation,
+        "notes": _notes(checked, entries, n_channels, options["tolerance"]),
         **options,
-        "songs": {split: [] for split in SPLITS},
+        "songs": entries,
     }
-    for _, folder in songs:
-        dataset["songs"][folder.parent.name].append(_entry(folder))
-    with atomic_write(data_dir / DATASET_FILE) as path:
-        path.write_text(json.dumps(dataset, indent=1, ensure_ascii=False), encoding="utf-8")
-    shutil.rmtree(unfinished)
-    return read_prepared(data_dir)
+    _write_json(data_dir / DATASET_FILE, dataset)
 
 
-def choose_splits(found, valid_share=0.1, seed=0):
-    """Decide which songs validate.
+def _write_json(path, content):
+    with atomic_write(path) as tmp:
+        tmp.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    Args:
-        found (dict[str, list[RawSong]]): as `find_songs` gives it.
-        valid_share (float): share of the train songs where the set itself does not say.
-        seed (int): of that choice.
 
-    Returns:
-        tuple[dict[str, list[RawSong]], str]: songs of "train", "valid" and "test", sorted by name,
-        and the sentence that says how the validation songs were chosen.
+def _remove_empty(data_dir):
+    """Remove a folder that a run made and put nothing into."""
+    with contextlib.suppress(OSError):
+        data_dir.rmdir()
+
+
+def _complete(data_dir, options, source_dir, sources):
+    """Read the set that was prepared before; None if it is not complete, or damaged.
+
+    Raises:
+        InputError: `data_dir` holds other data, or this data prepared with other options.
     """
-    if found["valid"]:
-        return found, "The validation songs are those of the set's own folder valid/."
-    train = found["train"]
-    names = [song.name for song in train]
-    if musdb18.VALIDATION_SONGS.issubset(names):
-        chosen = musdb18.VALIDATION_SONGS
-        validation = f"The {len(chosen)} official MUSDB18 validation songs of {len(names)}."
-    else:
-        n_valid = min(len(names), max(1, round(valid_share * len(names))))
-        chosen = set(random.Random(seed).sample(names, n_valid))
-        validation = (
-            f"{n_valid} of the {len(names)} train songs (a share of {valid_share}), "
-            f"drawn at random with seed {seed}."
-        )
-    splits = {
-        "train": [song for song in train if song.name not in chosen],
-        "valid": [song for song in train if song.name in chosen],
-        "test": found["test"],
-    }
-    return splits, validation
-
-
-def _check_data_dir(data_dir, options):
-    """Refuse a folder that holds other data, or this data prepared with other options."""
-    if data_dir.resolve() == Path(options["source"]):
-        raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
-    for path in (data_dir / DATASET_FILE, data_dir / UNFINISHED / "options.json"):
-        if path.exists():
-            break
-    else:
-        if any((data_dir / split).exists() for split in SPLITS):
-            raise InputError(
-                f"data_dir: {data_dir} holds songs but no {DATASET_FILE}; choose another folder"
-            )
-        return
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        before = {key: stored[key] for key in options}
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: damaged; remove {data_dir} or choose another data_dir") from None
+    before = _stored_options(data_dir)
+    if before is None:
+        return None
     for key, value in options.items():
         if before[key] != value:
             raise InputError(
                 f"data_dir: {data_dir} was prepared with {key} {before[key]}, now it is {value}; "
                 "choose another data_dir or remove that one"
             )
-
-
-def _reuse(data_dir, source_dir, sources):
-    """Read the set that is there, if it still is what the source and the sources ask for."""
-    data = read_prepared(data_dir)
+    if not (data_dir / DATASET_FILE).exists():
+        return None
+    try:
+        data = read_prepared(data_dir)
+    except InputError:
+        if source_dir.is_dir():  # of which it can be made again
+            return None
+        raise
     for song in (song for songs in data.splits.values() for song in songs):
         for stem in sources:
             if stem not in song.stems:
-                raise check.missing_stem(song.folder, stem, song.stems)
+                raise InputError(
+                    f"{song.folder}: was prepared without the stem {stem!r} (found: "
+                    f"{', '.join(song.stems)}); choose another data_dir or remove {data_dir}"
+                )
     if source_dir.is_dir():  # it may be gone by now, where all was decoded
-        found = find_songs(source_dir)
-        now = sorted(song.name for songs in found.values() for song in songs)
-        before = sorted(song.name for songs in data.splits.values() for song in songs)
-        if now != before:
-            raise InputError(
-                f"{source_dir}: its songs have changed ({len(before)} were prepared, {len(now)} "
-                f"are there now); choose another data_dir or remove {data_dir}"
-            )
+        _check_songs_are_the_same(source_dir, data_dir, data)
     return data
 
 
-def _make_song(song, folder, unfinished, stop):
-    """Link or decode the files of one song; `folder` appears when all are there."""
-    if folder.exists():
-        return
-    work = unfinished / folder.parent.name / song.name
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        if song.is_stem_mp4:
-            decode.decode_stem_mp4(song.path, work, stop)
-        else:
-            _make_stems(song, work, stop)
-        folder.parent.mkdir(exist_ok=True)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def _stored_options(data_dir):
+    """The options that a folder was prepared with, from whichever file still has them."""
+    found = [path for name in (OPTIONS_FILE, DATASET_FILE) if (path := data_dir / name).exists()]
+    for path in found:
+        try:
+            stored = {**LATER_OPTIONS, **json.loads(path.read_text(encoding="utf-8"))}
+            return {
+                key: stored[key] for key in ("source", "sample_rate", "valid_share", "seed")
+            } | {key: stored[key] for key in LATER_OPTIONS}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+    if found or any((data_dir / split).exists() for split in SPLITS):
+        problem = f"{found[0]} is damaged" if found else f"it holds songs but no {OPTIONS_FILE}"
+        raise InputError(
+            f"data_dir: {data_dir} cannot be used, {problem}; remove it or choose another folder"
+        )
+    return None
 
 
-def _make_stems(song, work, stop):
-    for stem, path in song.files.items():
-        audio = open_audio(path)
-        spec = (audio.sample_rate, audio.n_channels, audio.n_samples)
-        if audio.is_plain_wav:
-            (work / f"{stem}.wav").symlink_to(path.resolve())
-        else:
-            write_wav(work / f"{stem}.wav", audio.blocks(stop), *spec)
-    if "mixture" not in song.files:
-        blocks = decode.sum_blocks(list(map(open_audio, sorted(work.iterdir()))), stop)
-        write_wav(work / "mixture.wav", blocks, *spec)
+def _check_songs_are_the_same(source_dir, data_dir, data):
+    found = find_raw_songs(source_dir)
+    now = sorted(song.name for songs in found.values() for song in songs)
+    before = sorted(song.name for songs in data.splits.values() for song in songs)
+    if now != before:
+        raise InputError(
+            f"{source_dir}: its songs have changed ({len(before)} were prepared, {len(now)} are "
+            f"there now); choose another data_dir or remove {data_dir}"
+        )
 
 
-def _entry(folder):
-    stems = sorted(path.stem for path in folder.glob("*.wav") if path.stem != "mixture")
-    n_samples = open_audio(folder / "mixture.wav").n_samples
-    return {"name": folder.name, "n_samples": n_samples, "stems": stems}
+def _notes(checked, entries, n_channels, tolerance):
+    """What was done to songs beyond linking and decoding, counted."""
+    evened = [song for song in checked if song.is_evened]
+    mono = [song for song in checked if song.has_mono or song.n_channels < n_channels]
+    silent = [song for song in checked if song.missing]
+    entries = [(split, entry) for split, songs in entries.items() for entry in songs]
+    shortened = [entry for _, entry in entries if entry["left_out"]]
+    equal = [(split, entry) for split, entry in entries if entry["equal"]]
+    notes = []
+    if evened:
+        notes.append(
+            f"{_songs(evened)}: files that differed by up to {tolerance} s in length were cut or "
+            "padded."
+        )
+    if mono:
+        notes.append(f"{_songs(mono)}: mono files were spread to {n_channels} channels.")
+    if silent:
+        names = sorted({stem for song in silent for stem in song.missing})
+        notes.append(f"{_songs(silent)}: stems that are missing are silent ({', '.join(names)}).")
+    if shortened:
+        names = sorted({name for entry in shortened for name in entry["left_out"]})
+        notes.append(
+            f"{_songs(shortened)}: files that are no stems but sums or copies of others were left "
+            f"out ({', '.join(names)})."
+        )
+    if equal:
+        split, entry = equal[0]
+        notes.append(
+            f"{_songs(equal)}: stems are equal to one another ({', '.join(entry['equal'])} of "
+            f"{split}/{entry['name']}); check whether these are the right files."
+        )
+    return notes
 
 
-def _describe(source_dir, splits):
-    train = splits["train"] + splits["valid"]
-    if not musdb18.VALIDATION_SONGS.issubset(song.name for song in train):
-        return source_dir.name, "unknown"
-    name = "MUSDB18" if train[0].is_stem_mp4 else "MUSDB18-HQ"
-    return name, musdb18.LICENSE
+def _songs(songs):
+    return f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
 
 
 def _in_parallel(function, jobs, description, n_jobs, stop):

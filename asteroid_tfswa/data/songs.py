@@ -1,17 +1,17 @@
-"""Songs on disk: finding them in the layouts people have, and reading the prepared set."""
+"""The prepared set of songs: what training and evaluation read."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
+import soundfile
+
 from asteroid_tfswa.errors import InputError
 
 SPLITS = ("train", "valid", "test")
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-STEM_MP4_SUFFIX = ".stem.mp4"
 DATASET_FILE = "dataset.json"
 SPOT = 4096  # bytes of each file that its fingerprint reads, at a quarter, half and three quarters
 
@@ -24,7 +24,7 @@ class Song:
         name (str): the song's name, which is its folder's.
         folder (Path): `<data_dir>/<split>/<name>`.
         stems (dict[str, Path]): WAV file of every stem, sorted by name, without the mixture.
-        mixture (Path or None): WAV file of the mixture; in prepared data there always is one.
+        mixture (Path): WAV file of the mixture.
         n_samples (int): length in samples per channel.
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
@@ -33,7 +33,7 @@ class Song:
     name: str
     folder: Path
     stems: dict[str, Path]
-    mixture: Path | None
+    mixture: Path
     n_samples: int
     sample_rate: int
     n_channels: int
@@ -67,6 +67,7 @@ class PreparedData:
         n_channels (int): of every song.
         validation (str): one sentence that says how the validation songs were chosen.
         splits (dict[str, list[Song]]): songs of "train", "valid" and "test", sorted by name.
+        notes (list[str]): what the user should know, such as files that were left out.
     """
 
     name: str
@@ -75,6 +76,7 @@ class PreparedData:
     n_channels: int
     validation: str
     splits: dict[str, list[Song]]
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def fingerprint(self):
@@ -90,89 +92,6 @@ class PreparedData:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class RawSong:
-    """A song as the user has it: a folder of audio files, or one stem.mp4 file.
-
-    Attributes:
-        name (str): the folder's name, or the file's without ".stem.mp4".
-        path (Path): that folder or file.
-        files (dict[str, Path]): audio file of every stem and of the mixture if there is one,
-            sorted by name. In a stem.mp4 file all of them are that file.
-    """
-
-    name: str
-    path: Path
-    files: dict[str, Path]
-
-    @property
-    def is_stem_mp4(self):
-        """bool: whether all stems are streams of one stem.mp4 file."""
-        return self.path.name.endswith(STEM_MP4_SUFFIX)
-
-
-def find_songs(source_dir):
-    """Find the songs of a raw data set; nothing is opened.
-
-    Known layouts, also mixed: `<split>/<song>.stem.mp4` (MUSDB18) and
-    `<split>/<song>/<stem>.{wav,flac,ogg,mp3}` (MUSDB18-HQ and own collections), for the splits
-    train, test and, if there is one, valid. Hidden files and folders are ignored. A song that is
-    there in both forms is taken from its folder.
-
-    Args:
-        source_dir (str or Path): the folder that holds `train/` and `test/`.
-
-    Returns:
-        dict[str, list[RawSong]]: songs of "train", "valid" and "test", each sorted by name.
-
-    Raises:
-        InputError: no songs there, or two files for one stem.
-    """
-    source_dir = Path(source_dir)
-    if not source_dir.is_dir():
-        raise InputError(f"{source_dir}: no such folder; name the one that holds train/ and test/")
-    found = {split: _songs_of_split(source_dir / split) for split in SPLITS}
-    if not any(found.values()):
-        raise InputError(
-            f"{source_dir}: no songs found; looked for train/<song>.stem.mp4 and "
-            f"train/<song>/<stem>{{{','.join(AUDIO_SUFFIXES)}}}, and the same in test/ and valid/; "
-            "name the folder that holds train/ and test/"
-        )
-    return found
-
-
-def _songs_of_split(folder):
-    if not folder.is_dir():
-        return []
-    songs = {}
-    # Folders sort after files of the same name here, so that they win.
-    for path in sorted(_visible(folder), key=lambda path: path.is_dir()):
-        if path.is_dir():
-            songs[path.name] = RawSong(path.name, path, _audio_files(path))
-        elif path.name.endswith(STEM_MP4_SUFFIX):
-            name = path.name.removesuffix(STEM_MP4_SUFFIX)
-            songs[name] = RawSong(name, path, dict.fromkeys(sorted(STEM_MP4_STREAMS), path))
-    return [songs[name] for name in sorted(songs)]
-
-
-def _audio_files(folder):
-    files = {}
-    for path in _visible(folder):
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            continue
-        if path.stem in files:
-            raise InputError(
-                f"{folder}: {files[path.stem].name} and {path.name} are both there; keep one of "
-                f"them as the stem {path.stem!r}"
-            )
-        files[path.stem] = path
-    return dict(sorted(files.items()))
-
-
-def _visible(folder):
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
 def read_prepared(data_dir):
     """Read the set that `prepare` made in `data_dir`. Needs no ffmpeg, musdb or museval.
 
@@ -183,7 +102,8 @@ def read_prepared(data_dir):
         PreparedData: the set with the paths of all its files.
 
     Raises:
-        InputError: dataset.json is missing or damaged, or one of the audio files is gone.
+        InputError: dataset.json is missing or damaged, or an audio file is missing or has changed
+            its length, rate or channels.
     """
     path = Path(data_dir) / DATASET_FILE
     if not path.is_file():
@@ -191,48 +111,97 @@ def read_prepared(data_dir):
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         data = _prepared_data(path.parent, stored)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path}: damaged ({type(error).__name__}: {error}); remove it and run stage 0 again"
+            f"{path}: damaged ({type(error).__name__}: {error}); run stage 0 again"
         ) from None
     for songs in data.splits.values():
         for song in songs:
-            _check_files_exist(song)
+            check_files(song)
     return data
 
 
 def _prepared_data(data_dir, stored):
+    sample_rate, n_channels = _count(stored["sample_rate"]), _count(stored["n_channels"])
     splits = {}
     for split in SPLITS:
         splits[split] = []
         for entry in stored["songs"][split]:
-            folder = data_dir / split / entry["name"]
-            song = Song(
-                name=entry["name"],
-                folder=folder,
-                stems={stem: folder / f"{stem}.wav" for stem in sorted(entry["stems"])},
-                mixture=folder / "mixture.wav",
-                n_samples=int(entry["n_samples"]),
-                sample_rate=int(stored["sample_rate"]),
-                n_channels=int(stored["n_channels"]),
-            )
-            splits[split].append(song)
+            splits[split].append(song_of_entry(entry, data_dir / split, sample_rate, n_channels))
     return PreparedData(
-        name=stored["name"],
-        license=stored["license"],
-        sample_rate=int(stored["sample_rate"]),
-        n_channels=int(stored["n_channels"]),
-        validation=stored["validation"],
+        name=str(stored["name"]),
+        license=str(stored["license"]),
+        sample_rate=sample_rate,
+        n_channels=n_channels,
+        validation=str(stored["validation"]),
         splits=splits,
+        notes=[str(note) for note in stored.get("notes", [])],
     )
 
 
-def _check_files_exist(song):
+def song_of_entry(entry, split_dir, sample_rate, n_channels):
+    """Make a `Song` of what dataset.json has of it.
+
+    Args:
+        entry (dict): with name, n_samples and stems.
+        split_dir (Path): where the song's folder is.
+        sample_rate (int): in Hz.
+        n_channels (int): 1 is mono, 2 is stereo.
+
+    Returns:
+        Song: the song; its files need not exist.
+
+    Raises:
+        ValueError, KeyError or TypeError: the entry is damaged.
+    """
+    folder = split_dir / _file_name(entry["name"])
+    return Song(
+        name=entry["name"],
+        folder=folder,
+        stems={stem: folder / f"{_file_name(stem)}.wav" for stem in sorted(entry["stems"])},
+        mixture=folder / "mixture.wav",
+        n_samples=_count(entry["n_samples"]),
+        sample_rate=sample_rate,
+        n_channels=n_channels,
+    )
+
+
+def _count(value):
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} found, a number above 0 expected")
+    return value
+
+
+def _file_name(value):
+    if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\0" in value:
+        raise ValueError(f"{value!r} found, a name expected")
+    return value
+
+
+def check_files(song):
+    """Check by their headers that the files of a prepared song are there and belong together.
+
+    Args:
+        song (Song): the song.
+
+    Raises:
+        InputError: a file is missing, or its length, rate or channels are not the song's.
+    """
     for path in (song.mixture, *song.stems.values()):
-        if not path.exists():
+        if not path.is_file():
             # WAV files are linked, not copied: the usual reason is that their source was moved.
-            target = f" (a link to {path.readlink()})" if path.is_symlink() else ""
+            target = f" (a link to {os.readlink(path)})" if path.is_symlink() else ""
             raise InputError(
-                f"{path}{target}: the file is gone; put it back, or remove the prepared data and "
-                "run stage 0 again"
+                f"{path}{target}: the file is missing; put it back, or run stage 0 again"
+            )
+        try:
+            info = soundfile.info(path)
+            found = (info.frames, info.samplerate, info.channels)
+        except soundfile.LibsndfileError:
+            found = (0, 0, 0)
+        if found != (song.n_samples, song.sample_rate, song.n_channels):
+            raise InputError(
+                f"{path}: has changed since it was prepared ({found[0]} samples at {found[1]} Hz "
+                f"in {found[2]} channels, expected {song.n_samples} at {song.sample_rate} in "
+                f"{song.n_channels}); put it back, or run stage 0 again"
             )

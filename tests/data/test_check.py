@@ -1,5 +1,6 @@
 """Sets that cannot be used get one clear line that names the song and the file."""
 
+import math
 import shutil
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import soundfile as sf
 from asteroid_tfswa import files
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
-from asteroid_tfswa.data.songs import find_songs
+from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.errors import InputError
 from tests.data.raw_sets import (
     RATE,
@@ -80,21 +81,23 @@ def test_rf64_cut_off(source):
 @pytest.mark.parametrize(
     ("change", "aspect"),
     [
-        ({"n_samples": 1999}, "n_samples of vocals is 1999, that of bass in the same song is 2000"),
-        ({"rate": 16000}, "sample_rate of vocals is 16000"),
-        ({"n_channels": 1}, "n_channels of vocals is 1"),
+        ({"n_samples": 1199}, "n_samples of bass is 1199, that of choir in the same song is 2000"),
+        ({"n_samples": 2801}, "n_samples of bass is 2801, that of choir in the same song is 2000"),
+        ({"rate": 16000}, "sample_rate of bass is 16000, that of choir in the same song is 8000"),
+        ({"n_channels": 3}, "n_channels of bass is 3, that of choir in the same song is 2"),
         ({"n_samples": 0}, "holds no audio"),
     ],
 )
-def test_stems_that_do_not_belong_together(source, change, aspect):
-    write_song(source / "train" / "b", stems=["vocals"], **change)
+def test_the_file_unlike_the_others_is_named(source, change, aspect):
+    write_song(source / "train" / "b", stems=["vocals", "choir"])
+    write_song(source / "train" / "b", stems=["bass"], **change)
     message = failure(source)
-    assert aspect in message and str(source / "train" / "b" / "vocals.wav") in message
+    assert aspect in message and str(source / "train" / "b" / "bass.wav") in message
 
 
 def test_song_unlike_the_others(source):
-    write_song(source / "train" / "b", n_channels=1)
-    assert f"{source / 'train' / 'b'}: n_channels is 1" in failure(source)
+    write_song(source / "train" / "b", n_channels=3)
+    assert f"{source / 'train' / 'b'}: n_channels is 3" in failure(source)
     write_song(source / "train" / "b", rate=16000)
     message = failure(source)
     assert "sample_rate is 16000, 8000 is asked for" in message and "ffmpeg -ar 8000" in message
@@ -161,7 +164,8 @@ def test_stem_mp4_cut_off_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"sources": "vocals"}, {"sources": []}, {"sources": ["mixture"]}, {"valid_share": 1.0}],
+    [{"sources": "vocals"}, {"sources": []}, {"sources": ["mixture"]}, {"valid_share": 1.0}]
+    + [{"mixture": "all"}, {"missing_stems": "zero"}, {"tolerance": -1}, {"tolerance": math.nan}],
 )
 def test_unusable_arguments_are_named(source, options):
     name, value = next(iter(options.items()))
@@ -172,7 +176,7 @@ def test_unusable_arguments_are_named(source, options):
 
 @pytest.mark.skipif(not REALMUSIC.is_dir(), reason="shared/data/realmusic is not there")
 def test_real_songs_are_found_and_whole():
-    songs = find_songs(REALMUSIC)
+    songs = find_raw_songs(REALMUSIC)
     assert (len(songs["train"]), len(songs["test"])) == (4, 1)
     for song in songs["train"] + songs["test"]:
         infos = [open_audio(path) for path in song.files.values()]

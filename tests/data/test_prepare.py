@@ -52,15 +52,15 @@ def test_wav_stems_are_linked_and_summed_to_a_mixture(source):
 
 
 def test_own_mixture_is_kept_and_extra_stems_too(source):
-    sf.write(source / "test" / "t" / "mixture.flac", noise(7), RATE)
-    write_song(source / "test" / "t", stems=["choir"])
+    write_song(source / "test" / "t", stems=[*SOURCES, "choir"])
+    mixture = 0.98 * (noise(0) + noise(1) + noise(2)) / 2  # the stems are half as loud
+    for stem, wave in zip([*SOURCES, "choir", "mixture"], [*map(noise, range(3)), 2 * mixture]):
+        sf.write(source / "test" / "t" / f"{stem}.flac", wave / 2, RATE)
+        (source / "test" / "t" / f"{stem}.wav").unlink(missing_ok=True)
     song = run(source).splits["test"][0]
     assert list(song.stems) == ["bass", "choir", "vocals"]
-    np.testing.assert_array_equal(read(song.mixture), noise_as_16_bit(7))
-
-
-def noise_as_16_bit(seed):
-    return (np.rint(noise(seed) * 2**15) / 2**15).astype("float32")
+    as_16_bit = (np.rint(mixture * 2**15) / 2**15).astype("float32")
+    np.testing.assert_array_equal(read(song.mixture), as_16_bit)
 
 
 def test_extra_stems_are_part_of_the_sum(source):
@@ -172,7 +172,7 @@ def test_other_source_options_or_songs_are_refused(source, tmp_path):
     for options in ({"seed": 5}, {"valid_share": 0.5}):
         with pytest.raises(InputError, match=f"was prepared with {next(iter(options))}"):
             run(source, **options)
-    with pytest.raises(InputError, match="stem 'choir' is missing"):
+    with pytest.raises(InputError, match="prepared without the stem 'choir'"):
         run(source, sources=["choir"])
     other = tmp_path / "other"
     shutil.copytree(source, other)
@@ -183,7 +183,7 @@ def test_other_source_options_or_songs_are_refused(source, tmp_path):
         run(source)
     with pytest.raises(InputError, match="is the source itself"):
         run(other, other)
-    with pytest.raises(InputError, match="holds songs but no dataset.json"):
+    with pytest.raises(InputError, match="holds songs but no options.json"):
         run(source, other)
 
 
@@ -204,8 +204,9 @@ def test_finished_songs_are_kept_when_another_one_fails(source):
         run(source, seed=1)
     run(source)
     assert {name: mixtures[name].stat().st_mtime_ns for name in mixtures} == before
-    assert sorted(path.name for path in prepared.iterdir()) == [
+    assert sorted(os.listdir(prepared)) == [
         "dataset.json",
+        "options.json",
         "test",
         "train",
         "valid",
@@ -220,7 +221,7 @@ def test_ctrl_c_leaves_no_half_song_and_preparing_again_completes(source):
     prepared = source.parent / "prepared"
 
     def interrupt_after_the_first_song():
-        while not (prepared / "train").exists():
+        while not list(prepared.glob("train/[!.]*")):
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -233,7 +234,7 @@ def test_ctrl_c_leaves_no_half_song_and_preparing_again_completes(source):
     finished = list(prepared.glob("train/*/mixture.wav"))
     assert 1 <= len(finished) < 3
     assert all(sf.info(mixture).frames == 1_000_000 for mixture in finished)
-    assert list(prepared.glob(".unfinished/*/*")) == []
+    assert not list(prepared.rglob(".*"))
     assert len(run(source).splits["train"]) == 3
 
 
@@ -241,4 +242,5 @@ def test_dataset_file_states_source_and_split(source):
     run(source)
     stored = json.loads((source.parent / "prepared" / "dataset.json").read_text())
     assert stored["source"] == str(source) and stored["validation"].startswith("1 of the 4")
-    assert stored["songs"]["test"] == [{"name": "t", "n_samples": 2000, "stems": sorted(SOURCES)}]
+    (entry,) = stored["songs"]["test"]
+    assert (entry["name"], entry["n_samples"], entry["stems"]) == ("t", 2000, sorted(SOURCES))

@@ -18,8 +18,9 @@ if [[ -n $musdb18_dir && -n $download ]]; then
   exit 1
 fi
 if [[ -n $musdb18_dir ]]; then
-  musdb18_dir=$(absolute "${musdb18_dir%/}")
-  data_set=$(basename "$musdb18_dir")
+  musdb18_dir=$(absolute "$musdb18_dir")
+  data_set=$(basename "$(cd "$musdb18_dir" 2>/dev/null && pwd || printf %s "$musdb18_dir")") # of "." too
+  [[ $data_set != / ]] || data_set=root
 else
   data_set=${download:-builtin}
 fi

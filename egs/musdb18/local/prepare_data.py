@@ -39,11 +39,16 @@ def main():
         valid_share=conf["data"]["valid_share"],
         seed=conf["data"]["split_seed"],
         sample_rate=conf["data"]["sample_rate"],
+        mixture=conf["data"]["mixture"],
+        missing_stems=conf["data"]["missing_stems"],
+        tolerance=conf["data"]["tolerance"],
         name=name,
         license=license,
     )
     counts = ", ".join(f"{len(songs)} {split}" for split, songs in data.splits.items())
     print(f"{data.name}: {counts} songs. {data.validation}")
+    for note in data.notes:
+        print(f"note: {note}")
 
 
 if __name__ == "__main__":

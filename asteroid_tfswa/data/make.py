@@ -1,0 +1,134 @@
+"""Preparing one song: its files linked or decoded, its stems chosen, its mixture made."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+
+from asteroid_tfswa.audio.read import BLOCK, open_audio
+from asteroid_tfswa.audio.write import write_wav
+from asteroid_tfswa.data import decode, musdb18, sums
+from asteroid_tfswa.data.songs import check_files, song_of_entry
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import atomic_folder
+
+SONG_FILE = "song.json"  # in the folder of a prepared song: its entry of dataset.json
+LOSSLESS = (".wav", ".flac")
+
+
+def make_song(song, folder, checked, n_channels, sources, mixture, stop):
+    """Link or decode the files of one song; `folder` appears when all are there.
+
+    Args:
+        song (RawSong): the song.
+        folder (Path): its prepared folder. If it holds the whole song already, nothing is done.
+        checked (CheckedSong): what is known of it.
+        n_channels (int): channels that its files get.
+        sources (list[str]): its stems; those it has no file for are silent.
+        mixture (str): "file" for the song's own mixture if it has one, "sum" for the sum of stems.
+        stop (threading.Event): ends the work when it is set.
+
+    Raises:
+        InputError: a file cannot be decoded, or the stems do not add up; the message names it.
+        OSError: writing fails.
+        concurrent.futures.CancelledError: `stop` has been set.
+    """
+    if read_entry(folder, checked, n_channels, sources) is not None:
+        return
+    if folder.exists():
+        shutil.rmtree(folder)  # some of its files are missing or have changed
+    with atomic_folder(folder) as work:
+        files = _bring(song, work, checked.n_samples, n_channels, stop)
+        sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
+        spec = (sample_rate, n_channels, n_samples)
+        selection = _select(song, files, sources, mixture, stop)
+        for name in selection.left_out:
+            (work / f"{name}.wav").unlink()
+        if selection.mixture is None:
+            stems = [open_audio(work / f"{name}.wav") for name in selection.stems]
+            write_wav(work / "mixture.wav", decode.sum_blocks(stems, stop), *spec)
+        else:
+            os.rename(work / f"{selection.mixture}.wav", work / "mixture.wav")
+        silent = sorted(set(sources) - set(selection.stems))
+        for name in silent:
+            write_wav(work / f"{name}.wav", _fitted([], n_samples, n_channels), *spec)
+        entry = {
+            "name": song.name,
+            "n_samples": n_samples,
+            "stems": sorted([*selection.stems, *silent]),
+            "left_out": selection.left_out,
+            "equal": selection.equal,
+        }
+        (work / SONG_FILE).write_text(json.dumps(entry), encoding="utf-8")
+
+
+def read_entry(folder, checked, n_channels, sources):
+    """Read what `make_song` noted of a song.
+
+    Args:
+        folder (Path): the song's prepared folder.
+        checked (CheckedSong): what is known of its source.
+        n_channels (int): channels that it must have.
+        sources (list[str]): stems that it must have.
+
+    Returns:
+        dict or None: None if the song is not there, or not whole.
+    """
+    try:
+        entry = json.loads((folder / SONG_FILE).read_text(encoding="utf-8"))
+        song = song_of_entry(entry, folder.parent, checked.sample_rate, n_channels)
+        check_files(song)
+        whole = song.name == folder.name and set(sources) <= set(song.stems)
+        lists = (entry["left_out"], entry["equal"])
+        whole = whole and all(isinstance(name, str) for names in lists for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return entry if whole else None
+
+
+def _bring(song, work, n_samples, n_channels, stop):
+    """Link or decode every file of a song to `<work>/<name>.wav`; returns these as `AudioFile`s."""
+    sources = song.files
+    streams = work / "streams"
+    if song.is_stem_mp4:
+        streams.mkdir()
+        decode.decode_stem_mp4(song.path, streams, stop)
+        sources = {name: streams / f"{name}.wav" for name in song.files}
+        n_samples = open_audio(sources["mixture"]).n_samples
+    files = []
+    for name, path in sources.items():
+        audio, target = open_audio(path), work / f"{name}.wav"
+        fits = (audio.n_channels, audio.n_samples) == (n_channels, n_samples)
+        if not (fits and audio.is_plain_wav):
+            blocks = _fitted(audio.blocks(stop), n_samples, n_channels)
+            write_wav(target, blocks, audio.sample_rate, n_channels, n_samples)
+        elif song.is_stem_mp4:
+            path.rename(target)
+        else:
+            target.symlink_to(path.resolve())
+        files.append(open_audio(target))
+    shutil.rmtree(streams, ignore_errors=True)
+    return files
+
+
+def _fitted(blocks, n_samples, n_channels):
+    """Blocks of a file cut or padded to a length, mono spread to all channels."""
+    left = n_samples
+    for block in blocks:
+        block = block[:left]
+        left -= len(block)
+        yield np.repeat(block, n_channels // block.shape[1], axis=1)
+    while left > 0:
+        yield np.zeros((min(left, BLOCK), n_channels), dtype=np.float32)
+        left -= BLOCK
+
+
+def _select(song, files, sources, mixture, stop):
+    is_coded = any(path.suffix.lower() not in LOSSLESS for path in song.files.values())
+    products = sums.inner_products(files, is_coded, stop)
+    may_differ = song.name in musdb18.MIXTURES_THAT_DIFFER
+    try:
+        return sums.select(list(song.files), products, sources, mixture == "file", not may_differ)
+    except InputError as problem:
+        raise InputError(f"{song.path}: {problem}") from None

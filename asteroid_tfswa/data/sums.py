@@ -1,0 +1,289 @@
+"""Which files of a song are stems: those that add up to its mixture.
+
+People keep more beside the stems: the accompaniment, a second mixture, a copy. Counted as stems
+these would make training mixtures that are no mixtures. Names say what a file may be, and the audio
+decides: the inner products of all files, from one pass over them, tell for any selection how far
+its sum is from a file, since |sum of c_i x_i|^2 = c^T G c.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from asteroid_tfswa.errors import InputError
+
+# Files are "equal" or "add up" if the energy of the difference is at most a tenth of the file's.
+# Coding at usual rates leaves 2 % and less, a limiter on the mixture 4 to 5 %; one of four stems
+# too many or too few is a quarter.
+TOLERANCE = 0.1
+ROUNDING = 2.0**-30  # mean square of one step of 16 bits: less is silence, or rounding
+# Lossy coders keep the waveform at low frequencies only and may replace high ones by noise, so that
+# averages of this many samples are compared instead (below about 1.4 kHz at 44.1 kHz).
+CODED_AVERAGE = 16
+
+MIXTURES = frozenset(
+    (
+        "mixture mix fullmix fullmixture linearmixture linearmix mixdown master mastered mastermix "
+        "mastermixdown finalmix finalmaster stereomix stereomixdown mainmix rawmix roughmix "
+        "originalmix referencemix premaster 2mix 2trackmix twotrack bounce full fullsong fulltrack "
+        "original song"
+    ).split()
+)
+SUMS = frozenset(
+    (
+        "accompaniment accompaniments accomp instrumental instrumentals instrumentalmix instmix "
+        "backingtrack backingtracks backingmix playback karaoke karaokemix minusone musicminusone "
+        "tvtrack tvmix submix vocalsremoved drumless bassless vocalless"
+    ).split()
+)
+WITHOUT = re.compile(
+    r"(mix|mixture|mixdown|full)?(no|non|minus|without|wo|sans)"
+    r"(lead)?(vocals?|vox|voices?|singing|drums?|bass|guitars?|piano|keys|other)"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the files of a song are.
+
+    Attributes:
+        stems (list[str]): names of the files that are stems.
+        mixture (str or None): the file that is the mixture; None if the stems are to be summed.
+        left_out (list[str]): files that are sums or copies of others.
+        equal (list[str]): stems that are equal to another stem, silent ones aside.
+    """
+
+    stems: list[str]
+    mixture: str | None
+    left_out: list[str]
+    equal: list[str]
+
+
+def normalised(name):
+    """A file name without case, spaces, dashes, underscores and the like."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def is_mixture_name(name):
+    """Whether a file with this name may be the mixture of its song."""
+    return normalised(name) in MIXTURES
+
+
+def is_sum_name(name):
+    """Whether a file with this name may be the sum of several stems, or of all."""
+    name = normalised(name)
+    return name in MIXTURES | SUMS or WITHOUT.fullmatch(name) is not None
+
+
+def inner_products(files, is_coded, stop=None):
+    """The mean products of the samples of all pairs of files, from one pass over them.
+
+    Args:
+        files (list[AudioFile]): of equal length and number of channels.
+        is_coded (bool): whether any of them has been coded lossily.
+        stop (threading.Event, optional): ends the reading when it is set.
+
+    Returns:
+        np.ndarray: (files, files), float64.
+    """
+    average = CODED_AVERAGE if is_coded else 1
+    total, n_values = np.zeros((len(files), len(files))), 0
+    for blocks in zip(*(file.blocks(stop) for file in files), strict=True):
+        waves = np.stack(blocks).astype(np.float64)  # (files, time, chan)
+        n_whole = waves.shape[1] // average * average
+        waves = waves[:, :n_whole].reshape(len(files), -1, average, waves.shape[2]).mean(axis=2)
+        waves = waves.reshape(len(files), -1)
+        total += waves @ waves.T
+        n_values += waves.shape[1]
+    return total / max(1, n_values)
+
+
+def select(names, products, sources, use_mixture=True, must_add_up=True):
+    """Decide which files of a song are its stems, which one the mixture, and which are neither.
+
+    Args:
+        names (list[str]): of the files.
+        products (np.ndarray): their inner products, see `inner_products`.
+        sources (list[str]): stems whatever their names; those missing among the files are silent.
+        use_mixture (bool): False to sum the stems even if there is a mixture. Default: True.
+        must_add_up (bool): False to accept a mixture that is known to differ. Default: True.
+
+    Returns:
+        Selection: every file in its role.
+
+    Raises:
+        InputError: the stems do not add up to the mixture, a file is neither a stem nor a sum, or
+            a source is the sum of others. The message begins with the files' names.
+    """
+    files = _Files(names, products)
+    sources = [name for name in sources if name in names]
+    mixtures = [name for name in names if name not in sources and is_mixture_name(name)]
+    mixtures.sort(key=lambda name: (normalised(name) != "mixture", normalised(name) != "mix"))
+    if not mixtures or not use_mixture:
+        others = [name for name in names if name not in mixtures]
+        stems = _stems_without_mixture(files, others, sources)
+        mixture = None
+    else:
+        if normalised(mixtures[0]) == "mixture":  # others by its side are sums of some kind
+            mixtures = mixtures[:1]
+        found = [_stems_of(files, mixture, sources) for mixture in mixtures]
+        distance, mixture, stems = min(found, key=lambda choice: choice[0])
+        if distance > TOLERANCE:
+            if must_add_up:
+                raise _does_not_add_up(files, mixture, stems, distance)
+            stems = [name for name in names if name in sources or not is_sum_name(name)]
+        else:
+            _check_left_out(files, mixture, stems)
+    left_out = [name for name in names if name not in stems and name != mixture]
+    pairs = [(one, other) for one in stems for other in stems if one < other]
+    equal = {name for pair in pairs if files.are_equal(*pair) for name in pair}
+    return Selection(stems, mixture, left_out, sorted(equal))
+
+
+class _Files:
+    """Distances between sums of files, from their inner products."""
+
+    def __init__(self, names, products):
+        self.names = list(names)
+        self.products = products
+        # Columns whose inner products are these: least squares needs no audio.
+        values, vectors = np.linalg.eigh(products)
+        self.columns = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+
+    def energy(self, name):
+        index = self.names.index(name)
+        return self.products[index, index]
+
+    def is_silent(self, name):
+        return self.energy(name) <= ROUNDING
+
+    def distance(self, file, parts):
+        """Energy of the difference between a file and a sum, as a share of the file's."""
+        difference = self._vector([file]) - self._vector(parts)
+        energy = difference @ self.products @ difference
+        if energy <= ROUNDING * (1 + len(parts)):
+            return 0.0
+        return energy / max(self.energy(file), ROUNDING)
+
+    def are_equal(self, one, other):
+        if self.is_silent(one) or self.is_silent(other):
+            return False
+        return self.distance(one, [other]) <= TOLERANCE
+
+    def fit(self, file, candidates, given=()):
+        """Find the candidates whose sum, with what is given, comes closest to a file.
+
+        Returns:
+            tuple[list[str], float]: these, and the share of the file's energy that no weights of
+            the candidates explain.
+        """
+        candidates = [name for name in candidates if not self.is_silent(name)]
+        target = self.columns @ (self._vector([file]) - self._vector(given))
+        if not candidates:
+            weights, rest = [], np.linalg.norm(target)
+        else:
+            columns = self.columns[:, [self.names.index(name) for name in candidates]]
+            try:
+                weights, rest = nnls(columns, target)
+            except RuntimeError:  # no convergence
+                weights, rest = np.zeros(len(candidates)), np.linalg.norm(target)
+        parts = [name for name, weight in zip(candidates, weights, strict=True) if weight > 0.5]
+        return parts, rest**2 / max(self.energy(file), ROUNDING)
+
+    def parts_of(self, file, candidates):
+        """The candidates that add up to a file, or [] if none do or the file is silent."""
+        if self.is_silent(file):
+            return []
+        parts, _ = self.fit(file, [name for name in candidates if name != file])
+        return parts if parts and self.distance(file, parts) <= TOLERANCE else []
+
+    def _vector(self, names):
+        vector = np.zeros(len(self.names))
+        for name in names:
+            vector[self.names.index(name)] += 1
+        return vector
+
+
+def _stems_of(files, mixture, sources):
+    """The stems that come closest to a mixture: (distance, mixture, stems).
+
+    Where that makes little difference, files are stems unless their names say that they are sums.
+    """
+    extras = [name for name in files.names if name not in sources and name != mixture]
+    ordinary = [name for name in extras if not is_sum_name(name)]
+    fitted, _ = files.fit(mixture, extras, sources)
+    silent = [name for name in ordinary if files.is_silent(name)]
+    choices = [ordinary, extras, sorted({*fitted, *silent})]
+    distances = [files.distance(mixture, sources + choice) for choice in choices]
+    best = next(i for i, d in enumerate(distances) if d <= 2 * min(distances) + 1e-6)
+    stems = [name for name in files.names if name in sources or name in choices[best]]
+    return distances[best], mixture, stems
+
+
+def _check_left_out(files, mixture, stems):
+    """Only what is known to be a sum, a copy or a part of a stem is left out without a word."""
+    left_out = [name for name in files.names if name not in stems and name != mixture]
+    parts = {part for stem in stems for part in files.parts_of(stem, left_out)}
+    for name in left_out:
+        others = [other for other in files.names if other not in (name, mixture)]
+        known = is_sum_name(name) or name in parts or files.are_equal(name, mixture)
+        if not (known or files.is_silent(name) or files.parts_of(name, others)):
+            raise InputError(
+                f"{name}: is not in {mixture}, which the other stems ({_listed(stems)}) add up to, "
+                "and is no sum of them; remove it, or use --mixture sum to make it part of the "
+                "mixture"
+            )
+
+
+def _does_not_add_up(files, mixture, stems, distance):
+    message = f"{_listed(stems)} do not add up to {mixture}"
+    if files.is_silent(mixture):
+        message += ", which is silent"
+    else:
+        message += f": the difference has {100 * distance:.0f} % of its energy, "
+        message += f"{100 * TOLERANCE:.0f} % are allowed"
+    equal = [name for name in stems if files.are_equal(name, mixture)]
+    pairs = [(a, b) for a in stems for b in stems if a < b and files.are_equal(a, b)]
+    if equal:
+        message += f" ({_listed(equal)} equal to {mixture})"
+    elif pairs:
+        message += f" ({pairs[0][0]} and {pairs[0][1]} are equal)"
+    return InputError(
+        f"{message}; put the right files there, or use --mixture sum to take the sum of the stems"
+    )
+
+
+def _stems_without_mixture(files, names, sources):
+    """The files that are neither the sum of others nor parts of a source."""
+    stems = list(names)
+    extras = [name for name in names if name not in sources]
+    # The likely ones first, so that others are not explained by them.
+    for name in sorted(extras, key=lambda name: (not is_sum_name(name), -files.energy(name))):
+        others = [other for other in stems if other != name]
+        if files.parts_of(name, others):
+            stems.remove(name)
+        elif is_sum_name(name) and not files.is_silent(name):
+            _, unexplained = files.fit(name, others)
+            if unexplained < 0.5:
+                raise InputError(
+                    f"{name}: its name and {100 * (1 - unexplained):.0f} % of its energy say that "
+                    "it is a sum of other stems, but it differs from their sum; remove it, or "
+                    "name it in sources if it is a stem"
+                )
+    for source in sources:
+        extras = [name for name in stems if name not in sources]
+        for part in files.parts_of(source, extras):
+            stems.remove(part)
+        parts = files.parts_of(source, [name for name in stems if name != source])
+        if len(parts) > 1:
+            raise InputError(
+                f"{source}: is the sum of {_listed(parts)}, so that not all of them are stems; "
+                "put the right file there, or leave some of them out of sources"
+            )
+    return stems
+
+
+def _listed(names):
+    return ", ".join(names)
