@@ -183,7 +183,7 @@ NONSENSE += [{"a": 1}, [-1], [0], [NAN], [None], [[1]], [10**9], ["a", "a"], [".
 # Values that make sense somewhere, and where.
 SENSIBLE = [
     (0, "split_seed random_mix channel_swap num_workers weight_decay warmup_steps"),
-    (0, "gradient_clipping seed sep_overlap score_jobs"),
+    (0, "gradient_clipping seed sep_overlap score_jobs tolerance"),
     (10**9, "split_seed seed"),
     (True, "compile gradient_checkpointing"),
     ("abc", "sources"),
