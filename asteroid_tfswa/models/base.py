@@ -1,18 +1,22 @@
 """What all our models share: multichannel waveforms in and out, safe saving, separation."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from asteroid import models
-from asteroid.models.base_models import BaseEncoderMaskerDecoder
+from asteroid.models.base_models import BaseEncoderMaskerDecoder, BaseModel
 from torch.nn import functional as F
 
 from asteroid_tfswa import separate
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, printable
 from asteroid_tfswa.filterbanks import is_centred
-from asteroid_tfswa.torch_files import load_torch_file
+from asteroid_tfswa.models.loading import (
+    check_package,
+    check_weights,
+    load_model_file,
+    uncompiled,
+)
 
 
 class MusicModel(BaseEncoderMaskerDecoder):
@@ -134,12 +138,12 @@ class MusicModel(BaseEncoderMaskerDecoder):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_conf_or_path, *args, **kwargs):
-        """Instantiate a model from a file, a hub name or a dictionary of `serialize`.
+        """Instantiate a model from a file, a training run, a hub or a dictionary of `serialize`.
 
         Args:
-            pretrained_model_conf_or_path (str, Path or dict): what to load. A dictionary is left
-                as it is.
-            *args, **kwargs: arguments of the model, over those in the file.
+            pretrained_model_conf_or_path (str, Path or dict): what to load, see
+                `asteroid_tfswa.models.loading.load_model_file`. A dictionary is left as it is.
+            *args, **kwargs: arguments of the model, which replace those in the file.
 
         Returns:
             MusicModel: an instance of the named class, or of `cls` where that is derived from it.
@@ -147,62 +151,61 @@ class MusicModel(BaseEncoderMaskerDecoder):
         Raises:
             InputError: if the file is missing, damaged, no model, or a model of another class.
         """
-        name = pretrained_model_conf_or_path
-        conf = dict(name) if isinstance(name, dict) else load_model_file(name)
-        missing = {"model_name", "state_dict", "model_args"} - set(conf)
-        if missing:
-            raise InputError(f"{_title(name)} is not a model: it has no {', '.join(missing)}")
-        saved_class = _registered(conf["model_name"])
-        if saved_class is not None and not issubclass(saved_class, cls):
-            if not issubclass(cls, saved_class):
-                raise InputError(
-                    f"{_title(name)} is a {conf['model_name']}, not a {cls.__name__}: load it with "
-                    f"{conf['model_name']}.from_pretrained"
-                )
-            saved_class = cls
-        try:
-            model = (saved_class or cls)(*args, **{**conf["model_args"], **kwargs})
-            model.load_state_dict(conf["state_dict"])
-        except (TypeError, RuntimeError, ValueError) as err:
-            reason = " ".join(str(err).split())[:300]
-            raise InputError(
-                f"{_title(name)} does not fit {(saved_class or cls).__name__}: {reason}"
-            ) from err
-        return model
+        source = pretrained_model_conf_or_path
+        if isinstance(source, dict):
+            return build_model(source, "the dictionary", cls, *args, **kwargs)
+        return build_model(load_model_file(source), source, cls, *args, **kwargs)
 
 
-def load_model_file(path):
-    """Read a model file with torch's safe loader.
+def build_model(package, title, cls=MusicModel, *args, **kwargs):
+    """Make the model of a dictionary.
 
     Args:
-        path (str or Path): file, or a name that Asteroid finds on its hub (``user/model``).
+        package (dict): what `serialize` gives, from anywhere; it is left as it is.
+        title (str or Path): the file's name for messages.
+        cls (type): the class whose `from_pretrained` was called. Default `MusicModel`.
+        *args, **kwargs: arguments of the model, which replace those of the dictionary.
 
     Returns:
-        dict: what `serialize` gave.
+        MusicModel: see `MusicModel.from_pretrained`.
 
     Raises:
-        InputError: if the file is missing, damaged, carries code or is no dictionary.
+        InputError: if it is no model's, or of another class.
     """
-    if not os.path.isfile(path):
-        # The hub's names are user/model; anything else is looked for here, and at once.
-        is_local = "/" not in str(path) or Path(path).suffix or Path(path).parent.is_dir()
-        if is_local and not str(path).startswith(("http://", "https://")):
-            raise InputError(f"model file not found: {str(path)!r}; check the path")
-        from asteroid.utils.hub_utils import cached_download
-
-        path = cached_download(str(path))
-    conf = load_torch_file(path, "copy it again, or save the model's serialize() with torch.save")
-    if not isinstance(conf, dict):
-        raise InputError(f"{path} is not a model: it holds a {type(conf).__name__}")
-    return conf
-
-
-def _registered(model_name):
+    check_package(package, title)
+    cls = _class_named(package["model_name"], cls, title)
+    weights = uncompiled(package["state_dict"])
     try:
-        return models.get(model_name)
+        model = cls(*args, **{**package["model_args"], **kwargs})
+        check_weights(weights, model.state_dict())
+        model.load_state_dict(weights)
+    except (TypeError, RuntimeError, ValueError, MemoryError) as err:
+        reason = printable(" ".join(str(err).split()), most=300)
+        raise InputError(f"{title} does not fit {cls.__name__}: {reason}") from err
+    return model
+
+
+def _class_named(name, cls, title):
+    """The class that Asteroid has registered under a name, or `cls` where that is derived from it.
+
+    `cls` too where Asteroid has none: models of users need no registration.
+    """
+    try:
+        named = models.get(name)
     except ValueError:
-        return None
-
-
-def _title(name):
-    return "the dictionary" if isinstance(name, dict) else str(name)
+        if cls is MusicModel:
+            raise InputError(
+                f"{title} is a {name!r}, which Asteroid does not know: import the package that "
+                "registers it first"
+            ) from None
+        return cls
+    if not isinstance(named, type) or not issubclass(named, BaseModel):
+        raise InputError(f"{title} is not a model: {name!r} is not the name of one")
+    if issubclass(named, cls):
+        return named
+    if not issubclass(cls, named):
+        raise InputError(
+            f"{title} is a {named.__name__}, not a {cls.__name__}: load it with "
+            f"{named.__name__}.from_pretrained"
+        )
+    return cls

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from pathlib import Path
+import math
 
 import yaml
 
-from asteroid_tfswa.models.base import MusicModel, load_model_file
+from asteroid_tfswa.errors import InputError, printable
+from asteroid_tfswa.models.base import build_model
+from asteroid_tfswa.models.loading import find_model_file, load_model_file
 
 METRICS = ("SDR", "SIR", "ISR", "SAR", "uSDR")
+MAX_VALUES = 10_000  # in what a file says; forged ones can unfold without end
 
 
 def describe(model_file):
@@ -24,53 +27,128 @@ def describe(model_file):
         `read_test_scores`), "training_config", "recipe", "license_note", "software_versions".
 
     Raises:
-        InputError: if the file is missing, damaged, no model, or a model of another class.
+        InputError: if the file is missing, damaged, no model, or a model of another class, or if
+            something that it says has another type than it must have.
     """
-    model = MusicModel.from_pretrained(model_file)
-    package = load_model_file(model_file)
-    infos = package.get("infos") or {}  # where Asteroid's `save_publishable` adds what it knows
+    file = find_model_file(model_file)
+    package = load_model_file(file)
+    model = build_model(package, file)
+    said = _Said(package, file)
+    infos = _Said(said("infos", dict) or {}, file)  # where Asteroid's `save_publishable` adds
     types = {str(w.dtype).removeprefix("torch.") for w in package["state_dict"].values()}
     return {
-        "file": str(model_file),
-        "model_name": package["model_name"],
+        "file": str(file),
+        "model_name": type(model).__name__,
         "sources": list(model.sources),
         "sample_rate": model.sample_rate,
         "in_channels": model.in_channels,
         "n_parameters": sum(p.numel() for p in model.parameters()),
         "weights": sorted(name for name in types if "float" in name),
-        "model_args": package["model_args"],
-        "dataset": package.get("dataset"),
-        "licenses": package.get("licenses"),
-        "metrics": infos.get("final_metrics") or package.get("metrics"),
-        "scores": package.get("scores") or read_test_scores(model_file),
-        "training_config": infos.get("training_config") or package.get("training_config"),
-        "recipe": infos.get("recipe_name"),
-        "license_note": infos.get("license_note"),
-        "software_versions": infos.get("software_versions"),
+        "model_args": model.get_model_args(),
+        "dataset": said("dataset", str),
+        "licenses": said("licenses", list, _are_licenses),
+        "metrics": infos("final_metrics", dict) or said("metrics", dict),
+        "scores": said("scores", dict, _are_scores) or read_test_scores(file),
+        "training_config": infos("training_config", dict) or said("training_config", dict),
+        "recipe": infos("recipe_name", str),
+        "license_note": infos("license_note", str),
+        "software_versions": infos("software_versions", dict),
     }
+
+
+class _Said:
+    """Reads entries of a dictionary that anybody may have written.
+
+    Args:
+        entries (dict): what the file says.
+        file (str or Path): its name for messages.
+    """
+
+    def __init__(self, entries, file):
+        self.entries, self.file = entries, file
+
+    def __call__(self, key, kind, is_right=lambda value: True):
+        """The plain value of a key, None if there is none.
+
+        Args:
+            key (str): the key.
+            kind (type): which type its value must have.
+            is_right (callable): tells of the plain value whether what it holds is right, too.
+
+        Raises:
+            InputError: if the value is of another form.
+        """
+        if self.entries.get(key) is None:
+            return None
+        try:
+            value = _plain(self.entries[key])
+        except RecursionError:
+            value = None
+        if not isinstance(value, kind) or not is_right(value):
+            raise InputError(
+                f"{self.file} cannot be described: its {key!r} is not of the form that the recipe "
+                "and Asteroid write; it is damaged or changed by other programs"
+            )
+        return value
+
+
+def _plain(value, left=None):
+    """Values that JSON can hold; raises RecursionError if there are too many or they go round."""
+    left = [MAX_VALUES] if left is None else left
+    left[0] -= 1
+    if left[0] < 0:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {str(_plain(k, left)): _plain(v, left) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, left) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return f"a {type(value).__name__}"
+
+
+def _are_licenses(notices):
+    return all(
+        isinstance(notice, dict)
+        and all(isinstance(notice.get(k), str) for k in ("license", "title"))
+        for notice in notices
+    )
+
+
+def _are_scores(scores):
+    """Whether they are of the form that `read_test_scores` gives."""
+    try:
+        medians = [m["median"] for stem in scores["stems"].values() for m in stem.values()]
+        numbers = [scores["n_songs"], *(m for m in medians if m is not None)]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(isinstance(n, (int, float)) for n in numbers) and len(scores["stems"]) > 0
 
 
 def read_test_scores(model_file):
     """Read the scores that the recipe's evaluation left beside a model file.
 
     Args:
-        model_file (str or Path): ``best_model.pth`` in the folder of its training.
+        model_file (Path): ``best_model.pth`` in the folder of its training run.
 
     Returns:
         dict or None: ``{"n_songs", "stems": {stem: {metric: {"median", "mean"}}}}`` in dB, as in
-        `asteroid_tfswa.scores.summarise`; None if there are none, or another model's.
+        `asteroid_tfswa.scores.summarise`; None if there are none, they are damaged or they are
+        another model's.
     """
-    model_file = Path(model_file)
     record = model_file.parent / "estimates" / "made_with.yml"
     summary = model_file.parent / "scores" / "summary.json"
-    if not (record.is_file() and summary.is_file() and model_file.is_file()):
+    try:
+        made_with = yaml.safe_load(record.read_text())
+        summary = json.loads(summary.read_text())
+        scores = {"n_songs": summary["n_songs"], "stems": summary["scores"]["model"]}
+        # Scores stay where they are when training continues and replaces the model.
+        is_current = made_with["model"] == hashlib.sha256(model_file.read_bytes()).hexdigest()
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
-    # Scores stay where they are when the training goes on and replaces the model.
-    made_with = yaml.safe_load(record.read_text())
-    if made_with["model"] != hashlib.sha256(model_file.read_bytes()).hexdigest():
-        return None
-    summary = json.loads(summary.read_text())
-    return {"n_songs": summary["n_songs"], "stems": summary["scores"]["model"]}
+    return scores if is_current and _are_scores(scores) else None
 
 
 def format_description(about):
@@ -80,7 +158,7 @@ def format_description(about):
         about (dict): from `describe`.
 
     Returns:
-        str: lines of a name and a value each.
+        str: lines of a name and a value each, of printable characters.
     """
     rows = [
         ("model", f"{about['model_name']} ({about['file']})"),
@@ -89,7 +167,7 @@ def format_description(about):
         ("parameters", f"{about['n_parameters']:,} ({', '.join(about['weights'])})"),
         ("trained on", about["dataset"]),
     ]
-    rows += [("licence", _license(notice)) for notice in about["licenses"] or []]
+    rows += [("licence", f"{n['license']} ({n['title']})") for n in about["licenses"] or []]
     rows += [("licence", about["license_note"]), ("recipe", about["recipe"])]
     rows += [("validation", _pairs(about["metrics"])), *_score_rows(about["scores"])]
     rows += [("made with", _pairs(about["software_versions"]))]
@@ -98,15 +176,11 @@ def format_description(about):
     lines, before = [], None
     for name, value in rows:
         if value is not None:
-            lines.append(f"{name if name != before else '':12}{value}")
+            lines.append(f"{name if name != before else '':12}{printable(value)}")
             before = name
     if about["dataset"] is None:
         lines.append("The file does not say what the model was trained on, nor its licence.")
     return "\n".join(lines) + "\n"
-
-
-def _license(notice):
-    return f"{notice['license']} ({notice['title']})"
 
 
 def _pairs(values):
@@ -117,14 +191,14 @@ def _pairs(values):
 
 
 def _score_rows(scores):
-    """Medians over songs; what the two kinds of SDR are is said beside them."""
+    """Medians over songs; the heading says which SDR is which."""
     if scores is None:
         return []
     head = f"{scores['n_songs']} songs, median in dB (uSDR: whole songs; others: museval's frames)"
     width = max(map(len, scores["stems"]))
     rows = [("test", head), ("test", " " * width + "".join(f"{name:>8}" for name in METRICS))]
     for stem, metrics in scores["stems"].items():
-        values = [metrics[name]["median"] for name in METRICS]
+        values = [metrics.get(name, {}).get("median") for name in METRICS]
         cells = [f"{'-' if value is None else format(value, '.2f'):>8}" for value in values]
         rows.append(("test", f"{stem:{width}}" + "".join(cells)))
     return rows

@@ -1,10 +1,11 @@
-"""Models for others: at half the size, or as TorchScript, torch.export or ONNX.
+"""Models for other users and programs: half the size, or as TorchScript, torch.export or ONNX.
 
-All but the first hold the network without what is around it, the STFT and its inverse. Each carries
-a text "model.json": what is saved with the model except its weights, and how to use the network.
+All but the first hold the network without the STFT and its inverse. Each carries a text
+"model.json": what is saved with the model except its weights, and how to use the network.
 """
 
 import contextlib
+import io
 import json
 import logging
 import warnings
@@ -15,17 +16,18 @@ from tqdm import tqdm
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.models.base import MusicModel, load_model_file
+from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.card import read_test_scores
+from asteroid_tfswa.models.loading import find_model_file, load_model_file, uncompiled
 
 METADATA = "model.json"
-# Units of `time_unit` that a network is traced with. With fewer, some stage has one window alone,
-# and torch.export takes that for a rule.
+# Units of `time_unit` that a network is traced with. With fewer, some stage has a single window,
+# and torch.export specialises on it.
 N_UNITS = 3
 
 
 def export_model(model_file, out, format="half"):
-    """Write a model in another form, once its masks are found to agree with the model's.
+    """Write a model in another format, after a check that its masks agree with the model's.
 
     Args:
         model_file (str or Path): what `TFSWAUNet.from_pretrained` takes.
@@ -48,33 +50,40 @@ def export_model(model_file, out, format="half"):
     out = Path(out)
     if format not in FORMATS:
         raise InputError(f"format: {format!r} is unknown; choose from {', '.join(FORMATS)}")
-    write, measure, tolerance = FORMATS[format]
+    convert, measure, tolerance = FORMATS[format]
     steps = "{desc} {n_fmt}/{total_fmt} [{elapsed}]"
-    with tqdm(total=3, desc="reading the model", bar_format=steps) as bar:
-        model = MusicModel.from_pretrained(model_file).eval()
-        if out.is_dir() or out.resolve() == Path(model_file).resolve():
+    with tqdm(total=3, desc="reading the model", bar_format=steps) as bar, torch.no_grad():
+        file = find_model_file(model_file)
+        if out.is_dir() or out.resolve() == file.resolve():
             kind = "a folder" if out.is_dir() else "the model itself"
             raise InputError(f"OUT: {out} is {kind}; give the name of a file to write")
-        package = load_model_file(model_file)
-        package.setdefault("scores", read_test_scores(model_file))
+        package = load_model_file(file)
+        model = build_model(package, file).eval()
+        package = {"scores": read_test_scores(file), **package}
         bar.update()
-        with atomic_write(out) as tmp, torch.no_grad():
-            bar.set_description(f"writing {format}")
-            with _quiet_torch():
-                network = write(model, package, tmp)
-            bar.update()
-            bar.set_description("comparing its masks with the model's")
-            difference = max(
-                measure(model.masker(x), network(x))
-                for x in (_noise(model, N_UNITS), _noise(model, N_UNITS + 1))
+        bar.set_description(f"converting to {format}")
+        with _quiet_torch():
+            data, network = convert(model, package)
+        bar.update()
+        bar.set_description("comparing its masks with the model's")
+        difference = max(
+            measure(model.masker(x), network(x))
+            for x in (_noise(model, N_UNITS), _noise(model, N_UNITS + 1))
+        )
+        if not difference <= tolerance:  # NaN is refused as well
+            raise InputError(
+                f"{out} is not written: as {format} the masks differ by {difference:.1g}, more "
+                f"than {tolerance:g}; train the model (untrained ones are that sensitive) or "
+                "use another format"
             )
-            if not difference <= tolerance:  # NaN is refused as well
-                raise InputError(
-                    f"{out} is not written: as {format} the masks differ by {difference:.1g}, more "
-                    f"than {tolerance:g}; train the model (untrained ones are that sensitive) or "
-                    "use another format"
-                )
-            bar.update()
+        try:
+            with atomic_write(out) as tmp:
+                tmp.write_bytes(data)
+        except OSError as err:
+            raise InputError(
+                f"{out} is not written: {err.strerror}; {len(data) / 1e6:.1f} MB are needed there"
+            ) from err
+        bar.update()
     return difference
 
 
@@ -110,29 +119,36 @@ def describe_network(model):
     }
 
 
-def _write_half(model, package, path):
-    weights = package["state_dict"]
+def _half(model, package):
+    weights = uncompiled(package["state_dict"])
     # Biases and statistics of norms are few, and may be too large or too small for float16.
     halves = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
-    torch.save({**package, "state_dict": halves}, path)
-    return type(model).from_pretrained(path).eval().masker
+    for name, weight in halves.items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise InputError(
+                f"format: half cannot hold the weights {name}, of up to "
+                f"{weights[name].abs().max():.1g}; use another format"
+            )
+    package = {**package, "state_dict": halves}
+    file = io.BytesIO()
+    torch.save(package, file)
+    return file.getvalue(), build_model(package, "the half model").eval().masker
 
 
-def _write_torchscript(model, package, path):
+def _torchscript(model, package):
     network = torch.jit.trace(model.masker, _noise(model, N_UNITS), check_trace=False)
-    network.save(path, _extra_files={METADATA: _metadata(model, package)})
-    return torch.jit.load(path)
+    file = io.BytesIO()
+    torch.jit.save(network, file, _extra_files={METADATA: _metadata(model, package)})
+    return file.getvalue(), torch.jit.load(io.BytesIO(file.getvalue()))
 
 
-def _write_torch_export(model, package, path):
-    with open(path, "wb") as file:
-        extra_files = {METADATA: _metadata(model, package)}
-        torch.export.save(_program(model), file, extra_files=extra_files)
-    with open(path, "rb") as file:  # by name it would have to end in .pt2
-        return torch.export.load(file).module()
+def _torch_export(model, package):
+    file = io.BytesIO()
+    torch.export.save(_program(model), file, extra_files={METADATA: _metadata(model, package)})
+    return file.getvalue(), torch.export.load(io.BytesIO(file.getvalue())).module()
 
 
-def _write_onnx(model, package, path):
+def _onnx(model, package):
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it
@@ -144,9 +160,9 @@ def _write_onnx(model, package, path):
         _program(model), input_names=["map"], output_names=["masks"], dynamo=True, verbose=False
     )
     onnx.model.metadata_props[METADATA] = _metadata(model, package)
-    onnx.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(["masks"], {"map": x.numpy()})[0])
+    data = onnx.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return data, lambda x: torch.from_numpy(session.run(["masks"], {"map": x.numpy()})[0])
 
 
 def _rms(masks, others):
@@ -157,13 +173,13 @@ def _largest(masks, others):
     return ((masks - others).abs().max() / masks.abs().max()).item()
 
 
-# What writes a format and gives back what runs the file; how masks are compared; how far they may
-# differ. Float16 moves single masks that hang in the balance, but not what is heard.
+# For each format: what makes the file's bytes and a callable that runs them; the distance of masks;
+# the tolerance. Float16 moves a few undecided masks, inaudibly.
 FORMATS = {
-    "half": (_write_half, _rms, 1e-2),
-    "torchscript": (_write_torchscript, _largest, 1e-4),
-    "torch_export": (_write_torch_export, _largest, 1e-4),
-    "onnx": (_write_onnx, _largest, 1e-4),
+    "half": (_half, _rms, 1e-2),
+    "torchscript": (_torchscript, _largest, 1e-4),
+    "torch_export": (_torch_export, _largest, 1e-4),
+    "onnx": (_onnx, _largest, 1e-4),
 }
 
 
@@ -177,7 +193,7 @@ def _program(model):
 
 @contextlib.contextmanager
 def _quiet_torch():
-    """Keep back what torch's exporters tell of their own code and of packages they might use."""
+    """Suppress what torch's exporters say about their own code and optional packages."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

@@ -1,7 +1,10 @@
 """Exported files: they agree with the model, say how to use them, or do not appear."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,14 +61,42 @@ def test_half_tells_all_that_the_model_told_and_its_scores(tmp_path):
     assert changed == {"file", "weights"} and "float16" in after["weights"]
 
 
-def test_weights_that_float16_cannot_hold_are_refused(tmp_path):
+@pytest.mark.parametrize("size, message", [(1e7, "half cannot hold.*stem"), (1e-8, "masks differ")])
+def test_weights_that_float16_cannot_hold_are_refused(tmp_path, size, message):
     path = make_best_model(tmp_path / "exp")
     package = torch.load(path, weights_only=True)
-    package["state_dict"]["masker.stem.0.weight"] *= 1e7
+    for name in ("0.weight", "0.bias", "1.running_mean"):
+        package["state_dict"][f"masker.stem.{name}"] *= size
+    package["state_dict"]["masker.stem.1.weight"] /= size  # of the norm: the model is the same
     torch.save(package, path)
-    with pytest.raises(InputError, match="half.pth is not written: as half the masks differ"):
+    with pytest.raises(InputError, match=message):
         export_model(path, tmp_path / "half.pth")
     assert [p.name for p in tmp_path.iterdir()] == ["exp"]
+
+
+def test_same_model_gives_the_same_file(best_model, tmp_path):
+    for name in ("one.pth", "another.pth"):
+        export_model(best_model, tmp_path / name)
+    assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "another.pth").read_bytes()
+
+
+@pytest.mark.parametrize("format", ["half", "torchscript"])
+def test_full_disk_is_one_line_and_leaves_no_file(best_model, tmp_path, format):
+    # A limit on the size of files fails as a full disk does, in the middle of a file.
+    command = 'ulimit -f 8 && exec "$0" -c \'from asteroid_tfswa.cli import main; main()\' "$@"'
+    arguments = ["export", str(best_model), "small.pth", "--format", format]
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: small.pth is not written: File too large"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the network ---------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def test_file_that_carries_code_is_refused_and_not_run(saved, tmp_path, as_plain
     assert trace.exists()  # it would have run
 
 
-@pytest.mark.parametrize("name", ["missing.pth", "no/such/folder/best_model.pth", "missing", "."])
+@pytest.mark.parametrize("name", ["missing.pth", "no/such/folder/best_model.pth", "missing"])
 def test_missing_file_is_said_without_asking_the_network(tmp_path, name):
     with pytest.raises(InputError, match="not found.*check the path"):
         TFSWAUNet.from_pretrained(tmp_path / name)
