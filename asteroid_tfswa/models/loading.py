@@ -148,9 +148,7 @@ def find_model_file(path):
     if not name.startswith(("http://", "https://")):
         is_local = name.lower().endswith(MODEL_SUFFIXES) or os.path.isdir(os.path.dirname(name))
         if is_local or not HUB_NAME.fullmatch(name):
-            raise InputError(
-                f"model file not found: {name!r}; check the path (names on a hub are user/model)"
-            )
+            raise InputError(f"model file not found: {name!r}; check the path")
     return _download(name)
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.models import TFSWAUNet
+from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.scores.museval import ScoreJob, evaluate_songs
 from asteroid_tfswa.scores.tables import format_table, summarise, write_summary
 from asteroid_tfswa.separate import separate_file
@@ -41,7 +41,7 @@ def evaluate(exp_dir, data, device="", segment=6.0, overlap=0.25, batch_size=1, 
     model_file = exp_dir / "best_model.pth"
     if not model_file.is_file():
         raise InputError(f"no trained model: {model_file} is missing; run stage 1 first")
-    model = TFSWAUNet.from_pretrained(model_file).to(_torch_device(device)).eval()
+    model = MusicModel.from_pretrained(model_file).to(_torch_device(device)).eval()
     songs = data.splits["test"]
     for song in songs:
         missing = set(model.sources) - set(song.stems)

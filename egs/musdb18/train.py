@@ -21,19 +21,12 @@ def main():
     with importing():
         import torch
 
-        from asteroid_tfswa import InputError, TFSWAUNet
+        from asteroid_tfswa import TFSWAUNet
         from asteroid_tfswa.data.songs import read_prepared
         from asteroid_tfswa.engine.train import train
+        from asteroid_tfswa.models.loading import model_args
     torch.manual_seed(conf["training"]["seed"])
-    try:
-        model = TFSWAUNet(
-            sources=conf["data"]["sources"],
-            sample_rate=conf["data"]["sample_rate"],
-            **conf["filterbank"],
-            **conf["masknet"],
-        )
-    except ValueError as err:  # sizes that do not fit each other
-        raise InputError(str(err)) from err
+    model = TFSWAUNet(**model_args(conf))
     path = train(model, read_prepared(args.data_dir), conf, args.exp_dir, devices=args.id)
     print(f"Best model: {path}")
 
