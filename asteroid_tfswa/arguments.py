@@ -110,3 +110,14 @@ def refusal(name, wanted, value):
     except ValueError:  # an integer of more than 4300 digits
         shown = f"a huge {type(value).__name__}"
     return InputError(f"{name} must be {wanted}: got {shown}")
+
+
+def is_file_name(name):
+    """Whether a source's name can be a file's in any folder, and harms no terminal (bool)."""
+    return (
+        0 < len(name) <= 60
+        and name.isprintable()  # letters of any language, but no control characters
+        and not set(name) & set('/\\:*?"<>|{}')
+        and name[0] not in ".- "
+        and name[-1] not in ". "
+    )

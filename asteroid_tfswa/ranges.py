@@ -14,8 +14,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from asteroid_tfswa.arguments import refusal
-from asteroid_tfswa.models.tfswa_unet import is_file_name
+from asteroid_tfswa.arguments import is_file_name, refusal
 from asteroid_tfswa.strict_yaml import scalar
 
 BRACKET = re.compile(r"\[(?P<values>[^\[\];]+)(; *(?P<count>[^\[\];]+))?\]$")

@@ -3,7 +3,7 @@
 import torch
 from asteroid_filterbanks.transforms import from_torch_complex, to_torch_complex
 
-from asteroid_tfswa.arguments import choice, integer, number, refusal
+from asteroid_tfswa.arguments import choice, integer, is_file_name, number, refusal
 from asteroid_tfswa.filterbanks import make_enc_dec
 from asteroid_tfswa.masknn.tfswa_unet import TFSWAUNetMasker
 from asteroid_tfswa.models.base import MusicModel
@@ -188,14 +188,3 @@ def _source_names(n_src, sources):
     if n_src is not None:
         choice("n_src", n_src, [len(sources)])
     return list(sources)
-
-
-def is_file_name(name):
-    """Whether a source's name can be a file's in any folder, and harms no terminal (bool)."""
-    return (
-        0 < len(name) <= 60
-        and name.isprintable()  # letters of any language, but no control characters
-        and not set(name) & set('/\\:*?"<>|{}')
-        and name[0] not in ".- "
-        and name[-1] not in ". "
-    )
