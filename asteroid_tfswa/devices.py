@@ -10,6 +10,10 @@ import torch
 from asteroid_tfswa.errors import InputError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of training
+OUT_OF_MEMORY = re.compile(
+    "out of memory|not enough memory|can't allocate memory|CU[A-Z]+_(STATUS_)?ALLOC_FAILED",
+    re.IGNORECASE,
+)
 CGROUP_LIMITS = (
     "/sys/fs/cgroup/memory.max",  # version 2
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # version 1
@@ -27,7 +31,7 @@ def choose_device(name="auto"):
         torch.device: the device.
 
     Raises:
-        InputError: if it is unknown or not there.
+        InputError: if it is unknown or does not exist.
     """
     if name == "auto":
         name = "cpu"
@@ -35,16 +39,19 @@ def choose_device(name="auto"):
             name = "cuda"
         elif torch.backends.mps.is_available():
             name = "mps"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+    match = re.fullmatch(r"(cpu|cuda|mps)(?::([0-9]{1,9}))?", name)
+    if match is None:
         raise InputError(f"device: '{name}' is unknown; use auto, cpu, cuda, cuda:1 or mps")
+    kind, number = match.groups()
     n_devices = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }[kind]
     if int(number or 0) >= n_devices:
-        raise InputError(f"device: '{name}' is not there, torch finds {n_devices}; use auto or cpu")
+        raise InputError(
+            f"device: '{name}' does not exist, torch finds {n_devices} of its kind; use auto or cpu"
+        )
     return torch.device(name)
 
 
@@ -125,12 +132,19 @@ def usable_memory():
 
 
 def is_out_of_memory(err):
-    """Whether torch says so; only for CUDA with an exception of its own."""
-    text = str(err)
-    return (
-        isinstance(err, torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
+    """Whether an exception means that memory ran out.
+
+    torch has an exception of its own for CUDA alone. Memory that runs out inside a library of CUDA
+    or on the CPU is a `RuntimeError`, and in NumPy a `MemoryError`.
+
+    Args:
+        err (Exception): the exception.
+
+    Returns:
+        bool: whether less work at once may succeed.
+    """
+    return isinstance(err, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(err, RuntimeError) and bool(OUT_OF_MEMORY.search(str(err)))
     )
 
 
@@ -143,10 +157,17 @@ def _find_malloc_trim():
 _MALLOC_TRIM = _find_malloc_trim()
 
 
-def return_memory():
-    """Give freed memory of this process back to the system.
+def return_memory(device="cpu"):
+    """Return freed memory to the system, or to other programs on a GPU.
 
-    glibc keeps much of what is freed, in pieces that do not fit what is asked for next; over large
-    maps they pile up to several times what is in use. Where there is no glibc nothing is done.
+    glibc keeps freed blocks for reuse. Feature maps differ in size, so the blocks rarely fit the
+    next request and the heap grows to several times what is in use. Without glibc nothing is done.
+
+    Args:
+        device (str or torch.device): whose memory. Default ``"cpu"``.
     """
-    _MALLOC_TRIM(0)
+    kind = torch.device(device).type
+    if kind == "cpu":
+        _MALLOC_TRIM(0)
+    else:
+        getattr(torch, kind).empty_cache()  # torch.cuda, torch.mps

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import re
 import secrets
@@ -125,10 +126,18 @@ def require_file_name(path):
         InputError: if a folder has that name.
         OSError: if the name is too long for the disk, or a part of it is a file.
     """
-    with contextlib.suppress(FileNotFoundError):
-        path.lstat()  # fails for a name that is too long
+    try:
+        path.lstat()
         if path.is_dir():
             raise InputError(f"{path}: is a folder; move it away or choose another name")
+    except FileNotFoundError:
+        # The system does not look at the length of a name in a folder that does not exist.
+        existing = _existing(path)
+        longest = os.pathconf(existing, "PC_NAME_MAX")
+        names = path.absolute().relative_to(existing).parts
+        if any(len(os.fsencode(name)) > longest for name in names):
+            code = errno.ENAMETOOLONG
+            raise OSError(code, os.strerror(code), str(path)) from None
 
 
 @contextlib.contextmanager
@@ -232,12 +241,12 @@ class _Lock:
 def _lock_file(folder):
     """Lock a folder by a file in it; returns the open file."""
     path = folder / LOCK
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
+    for attempt in itertools.count():
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             file = open(path, "a+")
         except FileNotFoundError:
-            if folder.is_dir():
+            if attempt == 100:
                 raise
             continue  # another run removed the empty folder before we had opened the file
         try:
@@ -281,15 +290,20 @@ def require_space(folder, n_bytes, purpose):
     Raises:
         InputError: less is free; the message says how much is needed and how much there is.
     """
-    existing = Path(folder).absolute()
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_existing(folder)).free
     if n_bytes > free:
         raise InputError(
             f"{folder}: {_readable(n_bytes)} is needed to {purpose}, but only {_readable(free)} is "
             "free there; make room or choose a folder on another disk"
         )
+
+
+def _existing(path):
+    """The nearest existing folder that `path` lies in, or `path` itself; absolute."""
+    path = Path(path).absolute()
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def _readable(n_bytes):

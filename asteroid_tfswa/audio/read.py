@@ -1,5 +1,6 @@
 """Reading audio files of any format: by soundfile, and what that cannot read through ffmpeg."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def open_audio(path):
     if is_empty:
         raise InputError(f"{path}: is empty (0 bytes); replace the file")
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that end in .raw
         info = None
     # Of an mp3 that does not state its length soundfile guesses one, and reads no further.
@@ -135,7 +136,7 @@ def open_audio(path):
 def _decode_with_soundfile(audio):
     n_read = 0
     try:
-        with soundfile.SoundFile(audio.path) as reader:
+        with soundfile.SoundFile(os.fsencode(audio.path)) as reader:
             # Unlike this, reader.blocks() fills up a file that is cut off with old samples.
             while len(block := reader.read(BLOCK, dtype="float32", always_2d=True)):
                 n_read += len(block)

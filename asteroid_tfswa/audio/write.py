@@ -1,6 +1,7 @@
 """Writing audio files."""
 
 import io
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,8 @@ class AudioFormat:
         if self.ext == "wav" and too_long:
             container = "RF64"
         subtype, options = SUBTYPES[self.ext, self.bits], ENCODING.get(self.ext, {})
+        if isinstance(file, (str, os.PathLike)):
+            file = os.fsencode(file)  # soundfile refuses names that are not UTF-8
         return soundfile.SoundFile(
             file, "w", sample_rate, n_channels, subtype, format=container, **options
         )

@@ -11,8 +11,8 @@ from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.separate import choose_device, find_songs
-from asteroid_tfswa.separate.songs import Report
-from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
+from asteroid_tfswa.separate.songs import FAILURES, Report
+from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT, SEGMENTS
 
 
 def add_arguments(parser):
@@ -32,7 +32,8 @@ def add_arguments(parser):
         "--ola-window",
         type=int,
         metavar="SAMPLES",
-        help=f"length of the chunks (default: {SEGMENT:g} seconds)",
+        help=f"length of the chunks, {SEGMENTS[0]:g} to {SEGMENTS[1]:g} seconds "
+        f"(default: {SEGMENT:g} seconds)",
     )
     parser.add_argument(
         "--ola-hop",
@@ -66,7 +67,7 @@ def run(args):
                 model.file_separate(
                     song, args.output_dir, args.force_overwrite, args.resample, **chunking
                 )
-            except (InputError, OSError) as err:
+            except FAILURES as err:
                 report.fail(song, err)
     if report.failed:
         sys.exit(1)
@@ -74,12 +75,19 @@ def run(args):
 
 def _chunking(args, sample_rate):
     """Options of `separate_blocks` for a window and a hop in samples."""
-    if args.ola_window is None:
+    if args.ola_window is None and args.ola_hop is None:
         return {"segment": SEGMENT, "overlap": OVERLAP}
-    hop = args.ola_window // 2 if args.ola_hop is None else args.ola_hop
-    if args.ola_window < 10 or not args.ola_window <= 2 * hop <= 2 * args.ola_window:
+    shortest, default, longest = (
+        round(seconds * sample_rate) for seconds in (SEGMENTS[0], SEGMENT, SEGMENTS[1])
+    )
+    window = default if args.ola_window is None else args.ola_window
+    if not shortest <= window <= longest:
         raise InputError(
-            f"--ola-hop: must be between half of --ola-window and all of it, which must be at "
-            f"least 10: got {hop} and {args.ola_window}"
+            f"--ola-window must be between {shortest} and {longest} samples: got {window}"
         )
-    return {"segment": args.ola_window / sample_rate, "overlap": 1 - hop / args.ola_window}
+    hop = (window + 1) // 2 if args.ola_hop is None else args.ola_hop
+    if not window <= 2 * hop <= 2 * window:
+        raise InputError(
+            f"--ola-hop must be between half of --ola-window, {window}, and all of it: got {hop}"
+        )
+    return {"segment": window / sample_rate, "overlap": 1 - hop / window}

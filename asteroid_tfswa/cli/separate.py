@@ -2,7 +2,7 @@
 
 FILES are files, folders (with all folders in them) and patterns, of any format that soundfile or
 ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
-Songs of which all stems are there are skipped. Names that begin with a dash go behind "--".
+Songs whose stems all exist are skipped. Names that begin with a dash go behind "--".
 
 Files of more channels than the model takes are separated by neighbours: with a stereo model the
 first two channels, the next two, and so on; one that is left over as mono.
@@ -12,12 +12,14 @@ import sys
 
 from asteroid_tfswa.audio.write import DEFAULT_BITS, AudioFormat
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
+from asteroid_tfswa.errors import one_line
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.separate import choose_device, separate_files
+from asteroid_tfswa.separate.names import OUTPUT
 from asteroid_tfswa.separate.runner import PRECISIONS
-from asteroid_tfswa.separate.song import OUTPUT
+from asteroid_tfswa.separate.songs import MAX_JOBS
 from asteroid_tfswa.separate.stems import CLIPS
-from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT
+from asteroid_tfswa.separate.stream import MAX_BATCH_SIZE, MAX_SHIFTS, OVERLAP, SEGMENT, SEGMENTS
 
 
 def add_arguments(parser):
@@ -33,8 +35,10 @@ def add_arguments(parser):
         "--output",
         default=OUTPUT,
         metavar="NAME",
-        help="name of each stem; fields: {song}, {stem}, {ext} and {folder}, the name of the "
-        f"folder that the song is in (default: {OUTPUT})",
+        help="name of each stem in DIR; fields: {song}, the song's name without suffix; {stem}; "
+        "{ext}, the suffix of the stem, and {ext_in}, that of the song; {path}, where the song "
+        "lies in the folder named in FILES; {folder}, the name of the folder that the song is in "
+        f"(default: {OUTPUT})",
     )
     group.add_argument("--format", choices=DEFAULT_BITS, default="wav", help="default: wav")
     group.add_argument(
@@ -62,7 +66,9 @@ def add_arguments(parser):
         help="where stems would clip in the format: rescale lowers all stems of the song alike, "
         "clamp cuts off what is too loud, none leaves it to the format (default: rescale)",
     )
-    group.add_argument("--overwrite", action="store_true", help="separate again what is there")
+    group.add_argument(
+        "--overwrite", action="store_true", help="separate songs again whose stems exist"
+    )
 
     group = parser.add_argument_group("computing")
     group.add_argument(
@@ -80,7 +86,8 @@ def add_arguments(parser):
         type=float,
         default=SEGMENT,
         metavar="SECONDS",
-        help=f"length of the chunks (default: {SEGMENT:g}); shorter ones need less memory",
+        help=f"length of the chunks, {SEGMENTS[0]:g} to {SEGMENTS[1]:g}; shorter ones need less "
+        f"memory (default: {SEGMENT:g})",
     )
     group.add_argument(
         "--overlap",
@@ -90,17 +97,26 @@ def add_arguments(parser):
         help=f"how much of a chunk overlaps the next, 0 to 0.5 (default: {OVERLAP})",
     )
     group.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="chunks at once (default: 1)"
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help=f"chunks at once, 1 to {MAX_BATCH_SIZE} (default: 1)",
     )
     group.add_argument(
         "--shifts",
         type=int,
         default=1,
         metavar="N",
-        help="average over N passes with other joins, in N times the time (default: 1)",
+        help="average over N passes with other joins, in N times the time, "
+        f"1 to {MAX_SHIFTS} (default: 1)",
     )
     group.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="songs at once (default: 1)"
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help=f"songs at once, 1 to {MAX_JOBS} (default: 1)",
     )
 
 
@@ -127,9 +143,9 @@ def run(args):
             shifts=args.shifts,
             precision=args.precision,
         )
-    parts = [f"{len(report.done)} separated to {args.output_dir}"]
+    parts = [f"{len(report.done)} separated to {one_line(args.output_dir)}"]
     if report.skipped:
-        parts.append(f"{len(report.skipped)} skipped (their stems are there; see --overwrite)")
+        parts.append(f"{len(report.skipped)} skipped (their stems exist; see --overwrite)")
     if report.failed:
         parts.append(f"{len(report.failed)} failed:")
     print(", ".join(parts), *report.failed, sep="\n  ", file=sys.stderr)

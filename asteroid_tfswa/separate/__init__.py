@@ -5,8 +5,9 @@
 """
 
 from asteroid_tfswa.devices import choose_device
+from asteroid_tfswa.separate.find import find_songs
 from asteroid_tfswa.separate.song import file_separate, separate_file
-from asteroid_tfswa.separate.songs import find_songs, separate_files
+from asteroid_tfswa.separate.songs import separate_files
 from asteroid_tfswa.separate.stream import separate_blocks, separate_wav
 
 __all__ = [

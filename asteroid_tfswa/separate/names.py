@@ -1,41 +1,125 @@
-"""Names: of songs, and of the files that their stems go to."""
+"""Names of the files that stems are written to."""
 
+import os
+import string
 from pathlib import Path
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import require_file_name
+
+OUTPUT = "{path}/{song}/{stem}.{ext}"
+FIELDS = ("song", "stem", "ext", "ext_in", "folder", "path")
 
 
-def stem_paths(path, output_dir, output, stems, ext):
-    """Where the stems of a song go.
+def stem_paths(path, output_dir, output, stems, ext, folder="."):
+    """Name the files for the stems of a song.
 
     Args:
         path (str or Path): the song.
-        output_dir (str or Path): folder of all songs.
-        output (str): name in it, with the fields ``{song}``: the song's name without suffix,
-            ``{folder}``: the name of the folder that the song is in, ``{stem}`` and ``{ext}``.
+        output_dir (str or Path): folder of all songs; the files always lie in it.
+        output (str): template of a name in it, with the fields ``{song}``: the song's name without
+            suffix, ``{stem}``, ``{ext}``: the suffix of the format, ``{ext_in}``: that of the song,
+            ``{folder}``: the name of the folder that the song is in, and ``{path}``: `folder`.
         stems (list of str): names of the stems.
         ext (str): suffix of the format, without dot.
+        folder (str): where the song lies in the folder that was given as input. Default ``"."``.
 
     Returns:
         list[Path]: one for each stem.
 
     Raises:
-        InputError: if `output` has other fields, or names several stems alike, or like the song.
+        InputError: if the template cannot be used, gives several stems one name or the name of the
+            song, or if a file cannot have that name.
     """
-    path = Path(path)
-    name = path.name[: -len(".stem.mp4")] if path.name.lower().endswith(".stem.mp4") else path.stem
-    fields = {"song": name, "folder": path.absolute().parent.name, "ext": ext}
-    try:
-        names = [output.format(stem=stem, **fields) for stem in stems]
-    except (KeyError, IndexError, ValueError, AttributeError) as err:
-        raise InputError(
-            f"output: '{output}' must be a name with the fields {{song}}, {{folder}}, {{stem}} and "
-            "{ext}"
-        ) from err
-    if len(set(names)) < len(names):
-        raise InputError(f"output: '{output}' gives all stems one name; add {{stem}}")
-    paths = [Path(output_dir, name) for name in names]
+    check_template(output, stems)
+    path, output_dir = Path(path), Path(output_dir)
+    fields = song_fields(path, folder)
+    names = [output.format(stem=stem, ext=ext, **fields) for stem in stems]
+    paths = [output_dir / name for name in names]
+    top = os.path.abspath(output_dir)
     for out in paths:
-        if out.resolve() == path.resolve():
+        if not Path(os.path.abspath(out)).is_relative_to(top):
+            raise InputError(f"{path}: its stem {out} would lie outside {output_dir}; rename it")
+        if os.path.realpath(out) == os.path.realpath(path):
             raise InputError(f"{path}: the output would replace it; choose another output folder")
+        try:
+            require_file_name(out)
+        except OSError as err:
+            raise InputError(
+                f"{path}: its stem cannot have the name {out} ({err.strerror}); choose another "
+                "output name (--output)"
+            ) from err
     return paths
+
+
+def check_template(output, stems):
+    """Check that a template has only the fields of `stem_paths`, plain, and stays in its folder.
+
+    Args:
+        output (str): the template.
+        stems (list of str): names of the stems.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    try:
+        parts = list(string.Formatter().parse(output))
+    except ValueError:
+        parts = [("", "", "", None)]  # braces that do not match
+    fields = [part[1:] for part in parts if part[1] is not None]
+    if not all(
+        name in FIELDS and (spec, conversion) == ("", None) for name, spec, conversion in fields
+    ):
+        known = ", ".join(f"{{{name}}}" for name in FIELDS)
+        raise InputError(f"output: '{output}' must be a name with the fields {known} as they are")
+    *folders, name = output.split("/")
+    if name in ("", ".", "..") or "\0" in output:
+        raise InputError(f"output: '{output}' must end with the name of a file")
+    if len(stems) > 1 and "stem" not in {field for field, *_ in fields}:
+        raise InputError(f"output: '{output}' gives all stems one name; add {{stem}}")
+    if (folders and not folders[0]) or ".." in folders:
+        raise InputError(
+            f"output: '{output}' leads out of the output folder; choose that with output_dir "
+            "(--output-dir)"
+        )
+
+
+def song_fields(path, folder="."):
+    """Find the values of a template's fields that depend on the song.
+
+    Args:
+        path (Path): the song.
+        folder (str): where it lies in the folder that was given as input. Default ``"."``.
+
+    Returns:
+        dict[str, str]: "song", "ext_in", "folder" and "path".
+    """
+    if path.name.lower().endswith(".stem.mp4"):
+        song, suffix = path.name[: -len(".stem.mp4")], path.name[-len(".stem.mp4") :]
+    else:
+        song, suffix = os.path.splitext(path.name)
+    if not song.strip(". "):  # "..": no name for a folder
+        song = path.name
+    return {
+        "song": song,
+        "ext_in": suffix[1:] or "none",
+        "folder": os.path.basename(os.path.dirname(os.path.abspath(path))) or "root",
+        "path": folder,
+    }
+
+
+def tell_apart(song, other, output):
+    """Say how two songs whose stems have the same names can be told apart.
+
+    Args:
+        song (dict[str, str]): values of `song_fields`.
+        other (dict[str, str]): those of the other song.
+        output (str): the template that gives them the same names.
+
+    Returns:
+        str: the end of a sentence.
+    """
+    for name in ("path", "ext_in", "folder"):
+        if song[name] != other[name] and f"{{{name}}}" not in output:
+            return f"add {{{name}}} to the output name, as in --output '{{{name}}}/{output}'"
+    return "write it to another output folder (--output-dir)"

@@ -1,5 +1,7 @@
 """Running chunks through a model, with less at once when memory runs out."""
 
+import contextlib
+import threading
 import warnings
 
 import torch
@@ -9,8 +11,36 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")
-SHORTEST = 1.0  # seconds; chunks are not made shorter than that, for want of context
-TRIM_EVERY = 4  # chunks: memory that is given back has to be asked for again, which takes time
+SHORTEST = 1.0  # seconds; shorter chunks give the network too little context
+TRIM_EVERY = 4  # chunks on the CPU; trimming costs time, so not after every chunk
+
+_modes = {}  # models that separate now: how many times, and the modes of their modules before
+_modes_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Have a model in evaluation mode, in any number of threads at once.
+
+    Args:
+        model (nn.Module): the model. When the last block has ended, each of its modules has the
+            mode that it had before the first began.
+    """
+    with _modes_guard:
+        n_users, before = _modes.get(model) or (0, {m: m.training for m in model.modules()})
+        _modes[model] = n_users + 1, before
+        if not n_users:
+            model.eval()
+    try:
+        yield
+    finally:
+        with _modes_guard:
+            n_users, before = _modes.pop(model)
+            if n_users > 1:
+                _modes[model] = n_users - 1, before
+            else:
+                for module, training in before.items():
+                    module.training = training
 
 
 class ChunkRunner:
@@ -20,7 +50,7 @@ class ChunkRunner:
     failed is run again.
 
     Args:
-        model (MusicModel): the model.
+        model (MusicModel): the model, in evaluation mode.
         overlap (float): share of a chunk that overlaps the next, if chunks must be made shorter.
         precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it, else 32.
 
@@ -40,7 +70,7 @@ class ChunkRunner:
             has_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if has_bf16 else "32"
         self.is_bf16 = precision == "bf16"
-        self.max_batch = self.max_size = float("inf")
+        self.max_batch = self.max_size = float("inf")  # until memory runs out
         self._n_runs = 0
 
     def __call__(self, chunks):
@@ -70,25 +100,19 @@ class ChunkRunner:
             if not is_out_of_memory(err):
                 raise
             self._take_less(batch, size, err)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        return_memory(self.device)
         return self(chunks)
 
     def _forward(self, chunks):
-        training = self.model.training
-        self.model.eval()
-        if self._n_runs % TRIM_EVERY == 0:
+        if self.device.type == "cpu" and self._n_runs % TRIM_EVERY == 0:
             return_memory()
         self._n_runs += 1
-        try:
-            with torch.no_grad(), torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.is_bf16
-            ):
-                groups = channel_groups(chunks.shape[1], self.model.in_channels)
-                parts = [self.model(g) for g in chunks.to(self.device).split(groups, dim=1)]
-                return torch.cat(parts, dim=2).float().cpu()
-        finally:
-            self.model.train(training)
+        with torch.no_grad(), torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.is_bf16
+        ):
+            groups = channel_groups(chunks.shape[1], self.model.in_channels)
+            parts = [self.model(g) for g in chunks.to(self.device).split(groups, dim=1)]
+            return torch.cat(parts, dim=2).float().cpu()
 
     def _take_less(self, batch, size, err):
         seconds = size / self.model.sample_rate
@@ -102,8 +126,8 @@ class ChunkRunner:
                 "close other programs or use another device"
             ) from err
         warnings.warn(
-            f"out of memory on {self.device}: going on with smaller batches or shorter chunks; "
-            "choose them smaller yourself to save the attempts",
+            f"out of memory on {self.device}: continuing with smaller batches or shorter chunks; "
+            "choose smaller ones to save the attempts",
             stacklevel=2,
         )
 

@@ -13,11 +13,10 @@ from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
 from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.separate.names import stem_paths
-from asteroid_tfswa.separate.stems import StemPlan, open_stems
+from asteroid_tfswa.separate.names import OUTPUT, stem_paths
+from asteroid_tfswa.separate.stems import StemPlan, open_stems, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
 
-OUTPUT = "{song}/{stem}.{ext}"
 PIECE = 16384  # samples finished at once: small blocks of memory are used again, large ones pile up
 
 
@@ -42,14 +41,14 @@ def separate_file(
         model (MusicModel): the model, on any device.
         path (str or Path): a file that soundfile or ffmpeg reads.
         output_dir (str or Path): where the stems go. Default ``"separated"``.
-        output (str): their names in it, with the fields of `stem_paths`.
-            Default ``"{song}/{stem}.{ext}"``.
+        output (str): their names in it, with the fields of `stem_paths`. By default
+            ``{song}/{stem}.{ext}``.
         stems (list of str, optional): the sources to write. Defaults to all.
         two_stems (str, optional): a source that is written with the rest, as ``no_<source>``.
         mixture_consistency (bool): make the sources add up to the input, see `StemPlan`.
             Default False.
         form (AudioFormat): format of the stems. Defaults to 32-bit float WAV.
-        clip (str): what happens to stems that would clip in `form`, see `open_stems`.
+        clip (str): what happens to stems that would clip in `form`, see `StemPlan`.
             Default ``"rescale"``.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts`, `precision` and `progress` of
             `separate_blocks`.
@@ -58,13 +57,14 @@ def separate_file(
         list[Path]: the files, in the order of the sources.
 
     Raises:
-        InputError: if the file cannot be read or an option cannot be used.
+        InputError: if the file cannot be read, an option cannot be used, or another run is writing
+            to the folder of the stems.
         OSError: if a stem cannot be written.
         concurrent.futures.CancelledError: if `progress` returned False.
     """
-    plan = StemPlan(model.sources, stems, two_stems, mixture_consistency)
+    plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
     paths = stem_paths(path, output_dir, output, plan.names, form.ext)
-    separate_audio(model, open_audio(path), paths, plan, form, clip, **kwargs)
+    separate_audio(model, open_audio(path), paths, plan, **kwargs)
     return paths
 
 
@@ -108,12 +108,11 @@ def file_separate(
             f"{filename} has a sample rate of {audio.sample_rate} Hz, the model "
             f"{model.sample_rate:g} Hz: pass resample=True (--resample) to resample"
         )
-    plan = StemPlan(model.sources)
-    separate_audio(model, audio, paths, plan, FLOAT_WAV, "none", **kwargs)
+    separate_audio(model, audio, paths, StemPlan(model.sources), **kwargs)
     return paths
 
 
-def separate_audio(model, audio, paths, plan, form, clip, **kwargs):
+def separate_audio(model, audio, paths, plan, **kwargs):
     """Separate an `AudioFile` to the files `paths`, one for each of ``plan.names``.
 
     Reading and resampling run in one thread, resampling back and encoding in others, beside the
@@ -124,28 +123,22 @@ def separate_audio(model, audio, paths, plan, form, clip, **kwargs):
         audio (AudioFile): the input.
         paths (list of Path): where to write.
         plan (StemPlan): what to write.
-        form (AudioFormat): in which format.
-        clip (str): see `open_stems`.
         **kwargs: options of `separate_blocks`.
     """
-    missing = [folder for folder in {path.parent for path in paths} if not folder.exists()]
-    try:
-        with contextlib.ExitStack() as stack:
-            spec = (audio.sample_rate, audio.n_channels, audio.n_samples)
-            write = stack.enter_context(open_stems(paths, form, *spec, clip))
-            finisher = _Finisher(audio, model, plan, write)
-            behind = stack.enter_context(WriteBehind(finisher))
-            resampled = _resampled(audio, model.sample_rate, finisher.mixture)
-            blocks = stack.enter_context(contextlib.closing(read_ahead(resampled)))
-            tensors = (torch.from_numpy(block.T) for block in blocks)  # (chan, time)
-            for sources in separate_blocks(model, tensors, **kwargs):
-                behind(sources.numpy())
-            behind(None)
-    except BaseException:
-        for folder in missing:
-            with contextlib.suppress(OSError):  # not made, or not empty
-                folder.rmdir()
-        raise
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stem_folders(paths))
+        write = stack.enter_context(
+            open_stems(paths, plan, audio.sample_rate, audio.n_channels, audio.n_samples)
+        )
+        finisher = _Finisher(audio, model, plan, write)
+        behind = stack.enter_context(WriteBehind(finisher))
+        resampled = _resampled(audio, model.sample_rate, finisher.mixture)
+        blocks = stack.enter_context(contextlib.closing(read_ahead(resampled)))
+        tensors = (torch.from_numpy(block.T) for block in blocks)  # (chan, time)
+        separated = separate_blocks(model, tensors, **kwargs)
+        for sources in stack.enter_context(contextlib.closing(separated)):
+            behind(sources.numpy())
+        behind(None)
 
 
 def _resampled(audio, to_rate, mixture):

@@ -1,8 +1,6 @@
-"""Separation of many files: finding them, going on after one that fails, and telling in the end."""
+"""Separation of many files: continuing after one that fails, and reporting at the end."""
 
-import glob
 import os
-import re
 import sys
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -11,20 +9,25 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from asteroid_tfswa.arguments import integer
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import FLOAT_WAV
-from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.separate.names import stem_paths
-from asteroid_tfswa.separate.song import OUTPUT, separate_audio
-from asteroid_tfswa.separate.stems import StemPlan
+from asteroid_tfswa.devices import is_out_of_memory
+from asteroid_tfswa.errors import InputError, one_line
+from asteroid_tfswa.files import tidy
+from asteroid_tfswa.separate.find import find_songs
+from asteroid_tfswa.separate.names import (
+    OUTPUT,
+    check_template,
+    song_fields,
+    stem_paths,
+    tell_apart,
+)
+from asteroid_tfswa.separate.song import separate_audio
+from asteroid_tfswa.separate.stems import StemPlan, removing_empty, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
 
-# What is taken from folders; files that are named are tried whatever their name.
-AUDIO_NAME = re.compile(
-    r".+\.(wav|flac|ogg|oga|opus|mp3|m4a|mp4|m4v|aac|ac3|aiff?|aifc|alac|ape|au|avi|caf|flv|mka|mkv"
-    r"|mov|mp2|mpc|mpe?g|rf64|tta|w64|webm|wma|wmv|wv)",
-    re.IGNORECASE,
-)
+MAX_JOBS = 64
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Report:
 
     Attributes:
         done (list of Path): songs that were separated.
-        skipped (list of Path): songs whose stems were there.
+        skipped (list of Path): songs whose stems existed.
         failed (list of str): a line for each input that could not be separated.
     """
 
@@ -42,53 +45,25 @@ class Report:
     failed: list = field(default_factory=list)
 
     def fail(self, given, reason):
-        """Note why an input failed, and show it at once."""
-        line = str(reason) if str(reason).startswith(str(given)) else f"{given}: {reason}"
+        """Note why an input failed, and show it at once.
+
+        Args:
+            given (str or Path): the input.
+            reason (str or Exception): the reason. An exception that is not about the input, but a
+                bug, is raised.
+        """
+        if isinstance(reason, (RuntimeError, MemoryError)):
+            if not is_out_of_memory(reason):
+                raise reason
+            reason = "not enough memory to separate it; close other programs"
+        given, reason = one_line(given) or "''", one_line(reason)
+        line = reason if reason.startswith(given) else f"{given}: {reason}"
         self.failed.append(line)
         tqdm.write(f"error: {line}", file=sys.stderr)
 
 
-def find_songs(inputs, output_dir=None):
-    """Find the files that inputs mean.
-
-    Args:
-        inputs (list of str or Path): files, folders (searched with all their folders for names of
-            audio and video files; hidden ones are left out) and patterns (``*.mp3``, ``**``).
-        output_dir (str or Path, optional): a folder in those that is not searched.
-
-    Returns:
-        tuple[list[Path], list[tuple[str, str]]]: the files, each once, and the inputs without any,
-        each with the reason.
-    """
-    songs, problems = {}, []
-    for given in map(str, inputs):
-        if os.path.isdir(given):
-            found = _search(given, output_dir)
-            problem = "no audio files in this folder; name another"
-        elif os.path.lexists(given):
-            found = [Path(given)]
-        else:
-            found = [Path(p) for p in sorted(glob.glob(given, recursive=True)) if os.path.isfile(p)]
-            problem = (
-                f"{given}: no such file or folder, and no pattern that fits any; check the name"
-            )
-        if not found:
-            problems.append((given, problem))
-        for path in found:
-            songs.setdefault(path.resolve(), path)
-    return list(songs.values()), problems
-
-
-def _search(folder, output_dir):
-    found, stems = [], output_dir and Path(output_dir).resolve()
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if name[0] != "." and Path(root, name).resolve() != stems
-        )
-        for name in sorted(names):
-            if name[0] != "." and AUDIO_NAME.fullmatch(name):
-                found.append(Path(root, name))
-    return found
+# Exceptions that `Report.fail` takes.
+FAILURES = (InputError, OSError, UnicodeError, MemoryError, RuntimeError)
 
 
 def separate_files(
@@ -96,23 +71,24 @@ def separate_files(
     inputs,
     output_dir="separated",
     output=OUTPUT,
-    overwrite=False,
-    n_jobs=1,
     stems=None,
     two_stems=None,
     mixture_consistency=False,
     form=FLOAT_WAV,
     clip="rescale",
+    overwrite=False,
+    n_jobs=1,
     **kwargs,
 ):
-    """Separate files, folders and patterns, with a progress bar; a file that fails is left behind.
+    """Separate many files with one model; one that fails is skipped and reported.
 
     Args:
         model (MusicModel): the model, on any device.
         inputs (list of str or Path): see `find_songs`.
-        output_dir, output, stems, two_stems, mixture_consistency, form, clip: see `separate_file`.
-        overwrite (bool): separate songs of which all stems are there, too. Default False.
-        n_jobs (int): songs at a time. Default 1.
+        output_dir, output, stems, two_stems, mixture_consistency, form, clip: see `separate_file`;
+            the field ``{path}`` is where a song lies in the folder that was given as input.
+        overwrite (bool): also separate songs whose stems all exist. Default False.
+        n_jobs (int): songs at a time, 1 to 64. Default 1.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts` and `precision` of `separate_blocks`.
 
     Returns:
@@ -121,24 +97,25 @@ def separate_files(
     Raises:
         InputError: if an option cannot be used with this model.
     """
-    if n_jobs < 1:
-        raise InputError(f"jobs: must be at least 1: got {n_jobs}")
-    plan = StemPlan(model.sources, stems, two_stems, mixture_consistency)
-    # Options that cannot be used fail here, once, instead of for each song.
-    stem_paths("song", output_dir, output, plan.names, form.ext)
-    list(separate_blocks(model, [], **kwargs))
+    integer("jobs", n_jobs, MAX_JOBS)
+    plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
+    check_template(output, plan.names)
+    _check_folder(output_dir)
+    separate_blocks(model, [], **kwargs)  # checks the options
     report = Report()
     songs, problems = find_songs(inputs, output_dir)
     for given, reason in problems:
         report.fail(given, reason)
     tasks = []
-    for song, paths in _name_stems(songs, report, output_dir, output, plan.names, form.ext):
+    for song, paths in _name_stems(songs, report, output_dir, output, plan):
         try:
-            if not overwrite and all(path.exists() for path in paths):
+            if not overwrite and _exist(paths):
                 report.skipped.append(song)
+                for folder in {path.parent for path in paths}:
+                    tidy(folder)
             else:
                 tasks.append((open_audio(song), paths))
-        except (InputError, OSError) as err:
+        except FAILURES as err:
             report.fail(song, err)
 
     cancel = threading.Event()
@@ -152,11 +129,15 @@ def separate_files(
 
         def separate(task):
             audio, paths = task
-            bar.set_description(audio.path.name)
+            bar.set_description(one_line(audio.path.name))
             try:
-                separate_audio(model, audio, paths, plan, form, clip, progress=progress, **kwargs)
+                with stem_folders(paths):
+                    if not overwrite and _exist(paths):  # another run has made them meanwhile
+                        report.skipped.append(audio.path)
+                        return
+                    separate_audio(model, audio, paths, plan, progress=progress, **kwargs)
                 report.done.append(audio.path)
-            except (InputError, OSError) as err:
+            except FAILURES as err:
                 report.fail(audio.path, err)
             except CancelledError:
                 pass
@@ -171,25 +152,45 @@ def separate_files(
     return report
 
 
-def _name_stems(songs, report, *args):
-    """Yield songs with the files for their stems, but those whose names are not free."""
-    inputs = {song.resolve() for song in songs}
+def _check_folder(output_dir):
+    """Raise InputError if the folder of all songs cannot be made."""
+    try:
+        if not os.fspath(output_dir):
+            raise OSError(None, "no name")
+        with removing_empty([Path(output_dir)]):
+            os.makedirs(output_dir, exist_ok=True)
+    except (OSError, ValueError) as err:  # a ValueError for NUL in the name
+        raise InputError(
+            f"output_dir (--output-dir): '{output_dir}' cannot be a folder "
+            f"({getattr(err, 'strerror', err)}); choose another"
+        ) from err
+
+
+def _exist(paths):
+    return all(path.is_file() for path in paths)
+
+
+def _name_stems(songs, report, output_dir, output, plan):
+    """Yield songs with the files for their stems, skipping songs whose output names are taken."""
+    inputs = set(map(os.path.realpath, songs))
     taken = {}
-    for song in songs:
+    for song, folder in songs.items():
         try:
-            paths = stem_paths(song, *args)
-            for path in (path.resolve() for path in paths):
-                if path in inputs:
+            paths = stem_paths(song, output_dir, output, plan.names, plan.form.ext, folder)
+            for place in map(os.path.realpath, paths):
+                if place in inputs:
                     raise InputError(
-                        f"{song}: its stem {path} would replace an input; choose another output "
+                        f"{song}: its stem {place} would replace an input; choose another output "
                         "folder"
                     )
-                if path in taken:
+                if place in taken:
+                    other = taken[place]
+                    fields = song_fields(song, folder), song_fields(other, songs[other])
                     raise InputError(
-                        f"{song}: its stems would have the names of those of {taken[path]}; use "
-                        "--output with {folder}, or separate it to another folder"
+                        f"{song}: its stems would have the names of those of {other}; "
+                        + tell_apart(*fields, output)
                     )
-            taken.update((path.resolve(), song) for path in paths)
+            taken.update((os.path.realpath(path), song) for path in paths)
             yield song, paths
-        except (InputError, OSError) as err:
+        except FAILURES as err:
             report.fail(song, err)

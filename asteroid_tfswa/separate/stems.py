@@ -2,17 +2,17 @@
 
 import contextlib
 import math
-import tempfile
+import os
+import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from asteroid_tfswa.audio.write import FLOAT_WAV, AudioWriter
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write, require_space
+from asteroid_tfswa.files import atomic_files, locked, require_space, temporary_name
 
 CLIPS = ("rescale", "clamp", "none")
 PEAK = 0.999  # of stems that were lowered
@@ -20,7 +20,7 @@ BLOCK = 65536
 
 
 class StemPlan:
-    """The stems to write and how they follow from a model's sources.
+    """The stems to write, how they follow from a model's sources, and their format.
 
     Args:
         sources (list of str): the model's sources.
@@ -29,28 +29,48 @@ class StemPlan:
             as ``no_<source>``.
         mixture_consistency (bool): add what is left of the mixture without all sources to them in
             equal shares, so that they add up to it. Default False.
+        form (AudioFormat): format of the files. Defaults to 32-bit float WAV.
+        clip (str): what happens to stems that would clip in formats that clip: "rescale" lowers all
+            stems of a song by the same gain, and says so in a warning; "clamp" cuts off the samples
+            that are too loud; "none" leaves them to the format. Default ``"rescale"``.
 
     Raises:
         InputError: if the model has no such source, or the options exclude each other.
     """
 
-    def __init__(self, sources, stems=None, two_stems=None, mixture_consistency=False):
-        if stems and two_stems:
-            raise InputError("stems and two_stems exclude each other: give one of them")
+    def __init__(
+        self,
+        sources,
+        stems=None,
+        two_stems=None,
+        mixture_consistency=False,
+        form=FLOAT_WAV,
+        clip="rescale",
+    ):
+        if clip not in CLIPS:
+            raise InputError(f"clip: '{clip}' is unknown; use one of {', '.join(CLIPS)}")
+        if stems is not None and two_stems is not None:
+            raise InputError(
+                "stems (--stems) and two_stems (--two-stems) exclude each other: give one of them"
+            )
         if mixture_consistency and len(sources) == 1:
             raise InputError(
                 f"mixture_consistency: the model's only source, {sources[0]}, would become the "
                 f"mixture; use two_stems {sources[0]} to get the rest"
             )
-        wanted = [two_stems] if two_stems else list(dict.fromkeys(stems or sources))
-        for name in wanted:
+        self.two_stems = two_stems is not None
+        option = "two_stems (--two-stems)" if self.two_stems else "stems (--stems)"
+        wanted = sources if stems is None else list(dict.fromkeys(stems))
+        wanted = [two_stems] if self.two_stems else wanted
+        for name in wanted or [""]:
             if name not in sources:
-                raise InputError(f"stems: the model has {', '.join(sources)}, but no '{name}'")
-        self.names = [two_stems, f"no_{two_stems}"] if two_stems else wanted
-        self.two_stems = bool(two_stems)
-        self.mixture_consistency = mixture_consistency
+                raise InputError(f"{option}: the model has {', '.join(sources)}, but no '{name}'")
+            if name in ("", ".", "..") or set(name) & set("/\0"):
+                raise InputError(f"the model's source '{name}' cannot be part of a file name")
+        self.names = [two_stems, f"no_{two_stems}"] if self.two_stems else list(wanted)
+        self.mixture_consistency, self.form, self.clip = mixture_consistency, form, clip
         indices = [sources.index(name) for name in wanted]
-        # Sources that no stem needs are left behind before they are resampled.
+        # Sources that no stem needs are dropped before they are resampled.
         self.needed = list(range(len(sources))) if mixture_consistency else indices
         self._wanted = indices if mixture_consistency else list(range(len(wanted)))
 
@@ -74,33 +94,61 @@ class StemPlan:
 
 
 @contextlib.contextmanager
-def open_stems(paths, form, sample_rate, n_channels, n_samples, clip):
-    """Open one file for each stem; they appear under their names when the block has ended well.
+def stem_folders(paths):
+    """Have the folders of stems for this process; other threads of it may have them as well.
 
-    Stems that would clip are treated as `clip` says, in formats that clip: "rescale" lowers all
-    stems by the same gain, and says so in a warning; "clamp" cuts off the samples that are too
-    loud; "none" leaves them to the format.
+    Args:
+        paths (list of Path): the stems. Folders that are made and stay empty are removed.
 
-    To know the gain one must have seen all stems. So they are encoded as they come, and 32-bit
-    copies kept beside them, of which they are encoded again if one of them would have clipped.
+    Raises:
+        InputError: if another run is writing to one of the folders.
+        OSError: if a folder cannot be made.
+    """
+    folders = sorted({path.parent for path in paths})
+    with removing_empty(folders), contextlib.ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(locked(folder, shared=True))
+        yield
+
+
+@contextlib.contextmanager
+def removing_empty(folders):
+    """Remove folders that are made in the block and stay empty.
+
+    Args:
+        folders (list of Path): the folders; those that they lie in count, too.
+    """
+    missing = {f for folder in folders for f in (folder, *folder.parents) if not f.exists()}
+    try:
+        yield
+    finally:
+        for folder in sorted(missing, key=lambda f: len(f.parts), reverse=True):
+            with contextlib.suppress(OSError):  # not made, or not empty
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def open_stems(paths, plan, sample_rate, n_channels, n_samples):
+    """Open one file for each stem; all appear under their names when the block ends without error.
+
+    The gain is known only at the end. Stems are encoded as they arrive, with a 32-bit copy of each;
+    if any would have clipped, all are encoded again from the copies.
 
     Args:
         paths (list of Path): the files.
-        form (AudioFormat): their format.
+        plan (StemPlan): what is written to them.
         sample_rate (int): in Hz.
         n_channels (int): channels of each.
-        n_samples (int or None): the length to come, None if it is not known.
-        clip (str): "rescale", "clamp" or "none".
+        n_samples (int or None): their length, None if it is not known.
 
     Yields:
         callable: appends stems, (time, n_stems, chan), to the files.
 
     Raises:
-        InputError: if `clip` is unknown or the format cannot hold the audio.
+        InputError: if the format cannot hold the audio, or a file cannot have its name.
         OSError: if a file cannot be written.
     """
-    if clip not in CLIPS:
-        raise InputError(f"clip: '{clip}' is unknown; use one of {', '.join(CLIPS)}")
+    form, clip = plan.form, plan.clip
     form.check(sample_rate, n_channels)
     spec = (sample_rate, n_channels, n_samples)
     keeps_copies = clip == "rescale" and form.clips
@@ -108,13 +156,13 @@ def open_stems(paths, form, sample_rate, n_channels, n_samples, clip):
     n_bytes = round((n_samples or 0) * n_channels * len(paths) * sample_bytes)
     require_space(paths[0].parent, n_bytes, "write the stems")
     with contextlib.ExitStack() as stack:
-        tmps = [stack.enter_context(atomic_write(path)) for path in paths]
+        tmps = stack.enter_context(atomic_files(paths))
         copies = []
         if keeps_copies:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=paths[0].parent)
-            )
-            copies = [Path(folder, f"{i}.wav") for i in range(len(paths))]
+            folder = temporary_name(paths[0])
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.mkdir()
+            copies = [folder / f"{i}.wav" for i in range(len(paths))]
         pool = stack.enter_context(ThreadPoolExecutor(len(paths)))  # codecs are slow: one each
         peak = 0.0
         with contextlib.ExitStack() as writers:
@@ -143,6 +191,8 @@ def open_stems(paths, form, sample_rate, n_channels, n_samples, clip):
 
 def _encode(source, target, form, spec, gain):
     """Encode a 32-bit copy with a gain."""
-    with soundfile.SoundFile(source) as reader, AudioWriter(target, form, *spec) as writer:
+    with soundfile.SoundFile(os.fsencode(source)) as reader, AudioWriter(
+        target, form, *spec
+    ) as writer:
         for block in reader.blocks(BLOCK, dtype="float32", always_2d=True):
             writer.write(gain * block)

@@ -5,12 +5,15 @@ from concurrent.futures import CancelledError
 
 import torch
 
+from asteroid_tfswa.arguments import integer, refusal
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.chunks import overlap_add
-from asteroid_tfswa.separate.runner import ChunkRunner
+from asteroid_tfswa.separate.runner import ChunkRunner, evaluating
 
 SEGMENT = 6.0  # seconds
 OVERLAP = 0.25  # of a segment
+SEGMENTS = (0.01, 600.0)  # the shortest and the longest
+MAX_BATCH_SIZE, MAX_SHIFTS = 256, 100
 
 
 def separate_blocks(
@@ -25,57 +28,55 @@ def separate_blocks(
 ):
     """Separate a stream of audio at the model's sample rate, at constant memory.
 
-    Blocks are drawn as they are needed and sources given as soon as they are known. Levels are
-    kept: nothing is rescaled.
+    Reads blocks lazily and yields sources as soon as they are final. Levels are kept: nothing is
+    rescaled.
 
     Args:
         model (MusicModel): the model, on any device.
         blocks (iterable of torch.Tensor): audio, (chan, time) each, of any lengths. Channels beyond
             the model's are separated in groups, see `asteroid_tfswa.separate.runner`.
-        segment (float): length of a chunk in seconds. Default 6.
-        overlap (float): share of a chunk that overlaps the next, 0 <= overlap <= 0.5. Default 0.25.
-        batch_size (int): chunks that go through the model at once. Default 1.
-        shifts (int): passes to average, each with its joins at other times. Default 1.
+        segment (float): length of a chunk in seconds, 0.01 to 600. Default 6.
+        overlap (float): share of a chunk that overlaps the next, 0 to 0.5. Default 0.25.
+        batch_size (int): chunks that go through the model at once, 1 to 256. Default 1.
+        shifts (int): passes to average, each with its joins at other times, 1 to 100. Default 1.
         precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it. Default ``"32"``.
         progress (callable, optional): called with the seconds done since the last call; if it
             returns False, the separation is cancelled.
 
-    Yields:
-        torch.Tensor: sources, (n_src, chan, time) each, on the CPU; together as long as the input.
+    Returns:
+        iterator of torch.Tensor: sources, (n_src, chan, time) each, on the CPU; together as long as
+        the input. The model is in evaluation mode from the first to the last of them.
 
     Raises:
         InputError: if an option is out of range.
-        concurrent.futures.CancelledError: if `progress` returned False.
+        concurrent.futures.CancelledError: in the iterator, if `progress` returned False.
 
     Examples:
         >>> for sources in separate_blocks(model, blocks):
         ...     play(sources[0])
     """
-    size = check_chunking(model, segment, overlap, batch_size, shifts)
+    if not SEGMENTS[0] <= segment <= SEGMENTS[1]:
+        raise refusal("segment", f"{SEGMENTS[0]:g} to {SEGMENTS[1]:g} seconds", segment)
+    if not 0 <= overlap <= 0.5:
+        raise refusal("overlap", "a number from 0 to 0.5", overlap)
+    integer("batch_size", batch_size, MAX_BATCH_SIZE)
+    integer("shifts", shifts, MAX_SHIFTS)
+    size = max(round(segment * model.sample_rate), 2)
     n_overlap = round(size * overlap)
     run = ChunkRunner(model, overlap, precision)
     passes = [
         overlap_add(run, stream, size, n_overlap, batch_size, (size - n_overlap) * i // shifts)
         for i, stream in enumerate(itertools.tee(blocks, shifts))
     ]
-    for sources in passes[0] if shifts == 1 else _mean(passes):
-        yield sources
-        if progress is not None and progress(sources.shape[-1] / model.sample_rate) is False:
-            raise CancelledError("separation was cancelled by its progress callback")
+    return _run(model, passes[0] if shifts == 1 else _mean(passes), progress)
 
 
-def check_chunking(model, segment, overlap, batch_size, shifts):
-    """Check options of `separate_blocks`; gives the samples of a chunk."""
-    if not 0 <= overlap <= 0.5:
-        raise InputError(f"overlap must be between 0 and 0.5: got {overlap}")
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1: got {batch_size}")
-    if shifts < 1:
-        raise InputError(f"shifts must be at least 1: got {shifts}")
-    size = segment * model.sample_rate
-    if not 2 <= size < float("inf"):
-        raise InputError(f"segment must be at least two samples long: got {segment} s")
-    return round(size)
+def _run(model, stream, progress):
+    with evaluating(model):
+        for sources in stream:
+            yield sources
+            if progress is not None and progress(sources.shape[-1] / model.sample_rate) is False:
+                raise CancelledError("separation was cancelled by its progress callback")
 
 
 def _mean(passes):

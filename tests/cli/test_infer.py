@@ -66,8 +66,27 @@ def test_other_sample_rates_must_be_allowed(model, capsys):
     assert soundfile.info("a_est1.wav").samplerate == 11025
 
 
-@pytest.mark.parametrize("args", [["-w", "2000", "--ola-hop", "500"], ["-w", "5"]])
-def test_windows_that_cannot_be_used(model, capsys, args):
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (
+            ["-w", "2000", "--ola-hop", "500"],
+            "--ola-hop must be between half of --ola-window, 2000",
+        ),
+        (["-w", "2001", "--ola-hop", "1000"], "--ola-hop must be"),
+        (["--ola-hop", "0"], "--ola-hop must be between half of --ola-window, 48000"),
+        (["--ola-hop", "48001"], "--ola-hop must be"),
+        *((["-w", x], "--ola-window must be between 80 and 4800000") for x in ("-1", "0", "10")),
+        (["-w", "1000000000"], "--ola-window must be between 80 and 4800000"),
+    ],
+)
+def test_windows_that_cannot_be_used(model, capsys, args, message):
     write("a.wav")
     assert run("--files", "a.wav", *args) == 1
-    assert "error: --ola-hop: must be between half of --ola-window" in capsys.readouterr().err
+    assert f"error: {message}" in capsys.readouterr().err
+    assert sorted(p.name for p in Path().iterdir()) == ["a.wav", "model.pth"]
+
+
+def test_windows_of_odd_length(model):
+    write("a.wav")
+    assert run("--files", "a.wav", "-w", "2001") == 0

@@ -16,6 +16,7 @@ from asteroid_tfswa import InputError
 from asteroid_tfswa.audio import read as read_module
 from asteroid_tfswa.audio.write import SUBTYPES, AudioFormat
 from asteroid_tfswa.separate import separate_file
+from asteroid_tfswa.separate.names import OUTPUT
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
 # --- written ---
@@ -140,15 +141,88 @@ def test_same_input_same_files(tmp_path, make_model, ext):
         ({"output": "{artist}/{stem}"}, "must be a name with the fields"),
         ({"output": "{song"}, "must be a name with the fields"),
         ({"clip": "soft"}, "clip: 'soft' is unknown; use one of rescale, clamp, none"),
-        ({"stems": ["one"], "output": "../song.wav"}, "would replace it"),
-        ({"segment": 0}, "segment must be at least two samples long: got 0 s"),
+        ({"stems": []}, "stems .*: the model has one, two, but no ''"),
+        ({"two_stems": ""}, "two_stems .*: the model has one, two, but no ''"),
+        ({"stems": [], "two_stems": ""}, "exclude each other"),
+        ({"output": ""}, "must end with the name of a file"),
+        ({"output": "{stem}/"}, "must end with the name of a file"),
+        ({"output": "{stem}/."}, "must end with the name of a file"),
+        ({"output": "{stem}\0"}, "must end with the name of a file"),
+        ({"output": "../{stem}"}, "leads out of the output folder"),
+        ({"output": "a/../../{stem}"}, "leads out of the output folder"),
+        ({"output": "/tmp/{stem}"}, "leads out of the output folder"),
+        ({"output": "{0}{stem}"}, "must be a name with the fields"),
+        ({"output": "{}{stem}"}, "must be a name with the fields"),
+        ({"output": "{stem!r}"}, "must be a name with the fields"),
+        ({"output": "{stem!}"}, "must be a name with the fields"),
+        ({"output": "{stem:>3000000000}"}, "must be a name with the fields"),
+        ({"output": "{stem:{ext}}"}, "must be a name with the fields"),
+        ({"output": "{stem[0]}"}, "must be a name with the fields"),
+        ({"output": "{stem.__class__.__mro__}/{stem}"}, "must be a name with the fields"),
+        ({"output": "a" * 300 + "{stem}"}, "its stem cannot have the name .*File name too long"),
+        ({"segment": 0}, "segment must be 0.01 to 600 seconds: got 0"),
     ],
 )
 def test_options_that_cannot_be_used(tmp_path, options, message):
     write(tmp_path / "song.wav")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"^[^\n]*{message}[^\n]*$"):
         separate_file(StandIn(), tmp_path / "song.wav", tmp_path / "out", **options)
-    assert not (tmp_path / "out" / "song").exists()
+    assert os.listdir(tmp_path) == ["song.wav"]
+
+
+def test_stems_never_replace_their_song(tmp_path):
+    write(tmp_path / "song.wav")
+    with pytest.raises(InputError, match="would replace it"):
+        separate_file(StandIn(), tmp_path / "song.wav", tmp_path, "song.wav", stems=["one"])
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc/b", "a\0b"])
+def test_sources_of_a_model_never_lead_out_of_the_folder(tmp_path, name):
+    write(tmp_path / "song.wav")
+    model = StandIn(sources=["one", name])
+    with pytest.raises(InputError, match="source '.*' cannot be part of a file name"):
+        separate_file(model, tmp_path / "song.wav", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["song.wav"]
+    separate_file(model, tmp_path / "song.wav", tmp_path / "out", stems=["one"])
+
+
+SONGS = ["...wav", "..wav", ".stem.mp4", " .wav", ".. .wav", "a\nb.wav", "-a.wav", "{song}.wav"]
+
+
+@pytest.mark.parametrize("name", [*SONGS, b"caf\xe9.wav"])
+@pytest.mark.parametrize(
+    "output", [OUTPUT, "{song}{stem}", "{folder}/{song}/{stem}", "{ext_in}/{stem}"]
+)
+def test_odd_names_of_songs_stay_in_the_folder(tmp_path, monkeypatch, name, output):
+    name = os.fsdecode(name)
+    (tmp_path / "songs/deep").mkdir(parents=True)
+    write(tmp_path / "song.wav")
+    (tmp_path / "song.wav").rename(tmp_path / "songs" / name)
+    monkeypatch.chdir(tmp_path / "songs/deep")
+    paths = separate_file(StandIn(), f"../{name}", tmp_path / "out", output)
+    assert all(path.is_file() for path in paths)
+    assert os.listdir(tmp_path / "songs") == ["deep", name] or os.listdir(tmp_path / "songs") == [
+        name,
+        "deep",
+    ]
+    assert sorted(os.listdir(tmp_path)) == ["out", "songs"]
+    if "{folder}" in output:
+        assert paths[0].parents[1] == tmp_path / "out/songs"
+
+
+@pytest.mark.parametrize("form", [AudioFormat(), AudioFormat("flac")])
+def test_a_folder_in_the_way_of_a_stem_fails_first(tmp_path, form):
+    write(tmp_path / "song.wav")
+    (tmp_path / f"out/song/two.{form.ext}").mkdir(parents=True)
+    with pytest.raises(InputError, match=f"two.{form.ext}: is a folder"):
+        separate_file(
+            StandIn(),
+            tmp_path / "song.wav",
+            tmp_path / "out",
+            form=form,
+            progress=lambda n: pytest.fail("the work was done first"),
+        )
+    assert os.listdir(tmp_path / "out/song") == [f"two.{form.ext}"]
 
 
 def test_formats_that_do_not_exist_or_cannot_hold_the_song(tmp_path):

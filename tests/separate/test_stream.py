@@ -1,10 +1,11 @@
 """Separation in chunks: whole, seamless, and as it comes."""
 
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 import torch
 
+from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.separate import chunks, separate_blocks, separate_wav
 from asteroid_tfswa.separate.runner import channel_groups
 from tests.stand_ins import OutOfMemory, StandIn, WrongAtEnds, WrongLevels
@@ -77,6 +78,31 @@ def test_training_mode_comes_back(make_model):
     assert model.training
 
 
+def test_threads_share_a_model_in_training_mode(make_model):
+    model = make_model().train()
+    model.masker.eval()  # as of a model that is trained in part
+    before = [module.training for module in model.modules()]
+
+    modes, wav = [], torch.randn(2, 4000)
+    model.encoder.register_forward_pre_hook(
+        lambda *args: modes.append(any(module.training for module in model.modules()))
+    )
+    with ThreadPoolExecutor(4) as pool:
+        outs = list(pool.map(lambda n: separate_wav(model, wav[:, : 900 * n]), range(1, 5)))
+    assert len(outs) == len(modes) == 4 and not any(modes)
+    assert [module.training for module in model.modules()] == before
+
+
+def test_a_stream_that_is_not_used_up_gives_the_mode_back():
+    model = StandIn().train()
+    stream = separate_blocks(model, [torch.zeros(2, 500)], segment=0.1)
+    assert model.training
+    next(stream)
+    assert not model.training
+    stream.close()
+    assert model.training
+
+
 @pytest.mark.parametrize("shape", [(3, 500), (2, 3, 500), (2, 0), (0,)])
 def test_shapes_that_do_not_fit_are_refused(make_model, shape):
     with pytest.raises(ValueError, match="2 or 1 channels and at least 1 sample"):
@@ -88,17 +114,17 @@ def test_shapes_that_do_not_fit_are_refused(make_model, shape):
     [
         ({"overlap": -0.1}, "overlap must be .* got -0.1"),
         ({"overlap": 0.6}, "overlap must be .* got 0.6"),
-        ({"segment": 0}, "segment must be .* got 0 s"),
-        ({"segment": -1}, "segment must be .* got -1 s"),
-        ({"segment": float("nan")}, "segment must be .* got nan s"),
-        ({"batch_size": 0}, "batch_size must be .* got 0"),
-        ({"shifts": 0}, "shifts must be .* got 0"),
+        ({"overlap": float("nan")}, "overlap must be .* got nan"),
+        *(({"segment": x}, f"segment must be .* got {x}") for x in (0, -1, 1e-9, 601, 1e9)),
+        *(({"segment": float(x)}, f"segment must be .* got {x}") for x in ("nan", "inf")),
+        *(({"batch_size": x}, f"batch_size must be .* got {x}") for x in (0, 257, 10**9, 1.5)),
+        *(({"shifts": x}, f"shifts must be .* got {x}") for x in (0, -1, 101, 10**9)),
         ({"precision": "8"}, "precision: '8' is unknown; use one of 32, bf16, auto"),
     ],
 )
 def test_wrong_options_are_named_with_their_value(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        separate_wav(StandIn(), torch.zeros(2, 50), **kwargs)
+        separate_blocks(StandIn(), [], **kwargs)  # at once, not when the first block is drawn
 
 
 # --- no seams ------------------------------------------------------------------------------------
@@ -253,6 +279,22 @@ def test_out_of_memory_goes_on_with_less(recwarn, limit, error):
     assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
     assert max(shape[0] * shape[2] for shape in model.seen) > limit / 2  # no less than must be
     assert len({str(w.message) for w in recwarn if "out of memory on cpu" in str(w.message)}) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 9.06 GB)",
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_memory_that_runs_out_inside_a_library_is_recognised(message):
+    assert is_out_of_memory(RuntimeError(message))
+    assert not is_out_of_memory(ValueError(message))
+    assert not is_out_of_memory(RuntimeError("CUDNN_STATUS_BAD_PARAM"))
 
 
 def test_out_of_memory_for_good_is_said():
