@@ -1,20 +1,51 @@
 """The program ffmpeg as a reader of the formats that soundfile does not know."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 
 import numpy as np
 
 from asteroid_tfswa.errors import InputError
 
-# A file that plays other files or addresses (a playlist) must not make us fetch them.
-ONLY_FILES = ["-protocol_whitelist", "file"]
+# Containers that hold their audio themselves. ffmpeg also knows formats that open other files,
+# addresses or devices (playlists, scripts, image series): a song must not make us read those.
+CONTAINERS = (
+    "3dostr,aac,ac3,adp,adx,aiff,alaw,amr,amrnb,amrwb,ape,aptx,aptx_hd,asf,asf_o,ast,au,avi,avr,bit"
+    ",caf,codec2,daud,dfpwm,dsf,dts,dtshd,dv,eac3,ea,f32be,f32le,flac,flv,g722,g723_1,g729,gsm,gxf"
+    ",ifv,iff,ilbc,ircam,kvag,latm,live_flv,loas,matroska,mlp,mmf,mods,moflex,mov,mp3,mpc,mpc8,mpeg"
+    ",mpegts,mtaf,mtv,mulaw,mxf,nistsphere,nsv,nut,nuv,ogg,oma,paf,pva,pvf,rm,rpl,rso,sbc,smjpeg"
+    ",sox,spdif,svag,swf,tak,truehd,tta,vag,voc,vpk,vqf,w64,wav,wsaud,wsd,wtv,wv,xa,xwma"
+)
+INPUT_OPTIONS = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An audio stream of a file, as ffprobe sees it.
+
+    Attributes:
+        sample_rate (int): in Hz.
+        n_channels (int): 1 is mono, 2 is stereo.
+        n_samples (int or None): length in samples per channel, which may be an estimate.
+        layout (str or None): ffmpeg's name for the order of the channels, as "5.1(side)".
+        is_default (bool): whether players choose it by default.
+        label (str): language and title, as far as the file names them.
+    """
+
+    sample_rate: int
+    n_channels: int
+    n_samples: int | None
+    layout: str | None
+    is_default: bool
+    label: str
 
 
 def require_ffmpeg(path):
-    """Check that ffmpeg and ffprobe are there to read a file.
+    """Check that ffmpeg and ffprobe are installed to read a file.
 
     Raises:
         InputError: if one is not on PATH; the message names it, the file and the remedy.
@@ -27,57 +58,87 @@ def require_ffmpeg(path):
             )
 
 
+def file_url(path):
+    """Write a name (Path) so that ffmpeg takes it for a file, whatever characters it holds."""
+    return f"file:{path.absolute()}"
+
+
 def probe(path):
-    """What the first audio stream of a file holds, as ffprobe sees it.
+    """Find the audio streams of a file with ffprobe.
 
     Args:
         path (Path): the file.
 
     Returns:
-        tuple[int, int, int or None]: sample rate in Hz, channels, and samples per channel, which
-        may be an estimate, or None.
+        list[Stream]: at least one, in the file's order.
 
     Raises:
         InputError: if ffmpeg is missing or the file has no audio that it can read.
     """
     require_ffmpeg(path)
-    entries = "stream=sample_rate,channels,duration:format=duration"
-    command = ["ffprobe", "-v", "error", *ONLY_FILES, "-select_streams", "a:0", "-of", "json"]
-    command += ["-show_entries", entries, "-i", _url(path)]
+    entries = "stream=sample_rate,channels,channel_layout,duration:stream_disposition=default"
+    entries += ":stream_tags=language,title:format=duration"
+    command = ["ffprobe", "-v", "error", *INPUT_OPTIONS, "-select_streams", "a", "-of", "json"]
+    command += ["-show_entries", entries, "-i", file_url(path)]
     result = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
-    found = json.loads(result.stdout or "{}")
+    try:
+        found = json.loads(result.stdout)
+    except ValueError:
+        found = {}
     streams = found.get("streams")
     if result.returncode != 0 or not streams:
-        reason = _last_line(result.stderr).removeprefix(f"{_url(path)}: ") or "no audio stream"
-        raise InputError(f"{path}: is not audio that can be read ({reason}); replace the file")
-    rate, n_channels = int(streams[0]["sample_rate"]), int(streams[0]["channels"])
-    duration = streams[0].get("duration") or found.get("format", {}).get("duration")
-    return rate, n_channels, round(float(duration) * rate) if duration else None
+        why = reason(result.stderr, path) or "no audio stream"
+        raise InputError(f"{path}: is not audio that can be read ({why}); replace the file")
+    length = found.get("format", {}).get("duration")
+    return [_stream(entry, length) for entry in streams]
 
 
-def decode(path, sample_rate, n_channels, n_samples, block_size):
-    """Decode the first audio stream of a file.
+def _stream(entry, length_of_file):
+    rate, layout = int(entry.get("sample_rate", 0)), entry.get("channel_layout")
+    seconds = entry.get("duration") or length_of_file
+    tags = {name.lower(): text for name, text in entry.get("tags", {}).items()}
+    language = tags.get("language", "und")
+    return Stream(
+        sample_rate=rate,
+        n_channels=int(entry.get("channels", 0)),
+        n_samples=round(float(seconds) * rate) if seconds else None,
+        layout=None if layout in (None, "", "unknown") else layout,
+        is_default=bool(entry.get("disposition", {}).get("default")),
+        label=" ".join(filter(None, [language.replace("und", ""), tags.get("title")])),
+    )
+
+
+def decode(path, number, stream, block_size, is_sure=True):
+    """Decode an audio stream of a file.
 
     Args:
         path (Path): the file.
-        sample_rate (int): its sample rate in Hz.
-        n_channels (int): its channels.
-        n_samples (int or None): the length that it declares.
+        number (int): which of its audio streams, from 0.
+        stream (Stream): what `probe` found there.
         block_size (int): samples per channel of a block.
+        is_sure (bool): whether a file that holds less than `stream` says is cut off. Default True.
 
     Yields:
-        np.ndarray: (time, chan), float32.
+        np.ndarray: (time, chan), float32, in the order of ffmpeg's channels, which is WAV's.
 
     Raises:
-        InputError: if ffmpeg fails, or complains and gives less than the file declares.
+        InputError: if ffmpeg fails, or complains and decodes less than the file declares.
     """
-    command = ["ffmpeg", "-v", "error", "-nostdin", *ONLY_FILES, "-i", _url(path), "-map", "0:a:0"]
-    command += ["-ac", str(n_channels), "-ar", str(sample_rate), "-f", "f32le", "pipe:1"]
+    rate, n_channels = stream.sample_rate, stream.n_channels
+    command = ["ffmpeg", "-v", "error", "-nostdin", *INPUT_OPTIONS, "-i", file_url(path)]
+    # Should the stream change on its way, ffmpeg converts to what it began with. To name the
+    # number of channels alone would mix a layout that is not the usual one of that number.
+    if stream.layout:
+        command += ["-af", f"aformat=channel_layouts={stream.layout}"]
+    else:
+        command += ["-ac", str(n_channels)]
+    command += ["-map", f"0:a:{number}", "-ar", str(rate), "-f", "f32le", "pipe:1"]
     n_read, block_bytes = 0, block_size * n_channels * 4
     with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads could fill up
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages)
         try:
             while data := process.stdout.read(block_bytes):
+                data = data[: len(data) // (4 * n_channels) * 4 * n_channels]
                 block = np.frombuffer(bytearray(data), "<f4").reshape(-1, n_channels)
                 n_read += len(block)
                 yield block
@@ -87,22 +148,25 @@ def decode(path, sample_rate, n_channels, n_samples, block_size):
             process.wait()
             process.stdout.close()
         messages.seek(0)
-        complaint = _last_line(messages.read())
+        complaint = reason(messages.read(), path)
     if process.returncode != 0:
         raise InputError(f"{path}: ffmpeg cannot decode it ({complaint}); replace the file")
-    # Declared lengths may be estimates, and complaints about nothing; both together are damage.
-    if complaint and n_samples and n_read < n_samples - sample_rate // 10:
+    # Stated lengths may be estimates, and complaints about nothing; both together are damage.
+    if is_sure and complaint and stream.n_samples and n_read < stream.n_samples - rate // 10:
         raise InputError(
-            f"{path}: is cut off or damaged ({n_read / sample_rate:.1f} of "
-            f"{n_samples / sample_rate:.1f} s can be decoded: {complaint}); replace the file"
+            f"{path}: is cut off or damaged ({n_read / rate:.1f} of "
+            f"{stream.n_samples / rate:.1f} s can be decoded: {complaint}); replace the file"
         )
 
 
-def _url(path):
-    """A name that ffmpeg takes for a file, whatever characters it begins with or holds."""
-    return f"file:{path.absolute()}"
-
-
-def _last_line(text):
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+def reason(messages, path):
+    """Reduce the messages of ffmpeg (bytes) about a file to one line."""
+    lines = messages.decode(errors="replace").strip().splitlines()
+    for line in lines:
+        if "Format not on whitelist" in line:
+            name = line.removeprefix("[").split()[0]
+            return f"its format, {name}, is no audio container"
+    if not lines:
+        return ""
+    last = re.sub(r"^\[\w+ @ 0x[0-9a-f]+\] ", "", lines[-1].strip())
+    return last.removeprefix(f"{file_url(path)}: ")

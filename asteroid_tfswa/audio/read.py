@@ -1,18 +1,25 @@
 """Reading audio files of any format: by soundfile, and what that cannot read through ffmpeg."""
 
+import contextlib
 import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from asteroid_tfswa.audio import ffmpeg, intact
+from asteroid_tfswa.audio import ffmpeg, structure
+from asteroid_tfswa.audio.parts import Part, Window, cut_off
+from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.errors import InputError
 
 BLOCK = 65536  # samples per channel that are read at once
+SAMPLE_RATES = (100, 10_000_000)  # Hz; beyond these it is a damaged header
+MAX_CHANNELS = 256
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class AudioFile:
         is_exact (bool): whether it has exactly that length. What ffmpeg reads may be a little
             longer or shorter.
         is_plain_wav (bool): uncompressed WAV, any part of which soundfile can read.
+        track (int): which of its audio tracks is read, from 1.
+        tracks (tuple[str, ...]): language and title of each of its audio tracks, as far as the
+            file names them.
     """
 
     path: Path
@@ -35,6 +45,8 @@ class AudioFile:
     n_samples: int | None
     is_exact: bool
     is_plain_wav: bool
+    track: int
+    tracks: tuple[str, ...]
     _decode: Callable
 
     @property
@@ -71,7 +83,7 @@ class AudioFile:
             concurrent.futures.CancelledError: if `stop` has been set.
         """
         n_read = 0
-        for block in self._decode(self):
+        for block in self._decode():
             if stop is not None and stop.is_set():
                 raise CancelledError
             finite = np.isfinite(block).all(axis=1)
@@ -87,69 +99,159 @@ class AudioFile:
             raise _no_samples(self.path)
 
 
-def open_audio(path):
+def open_audio(path, track=None):
     """Find out what a file holds, without decoding it.
 
-    soundfile reads wav, flac, ogg, opus, mp3 and more; ffmpeg reads the first audio stream of
-    everything else, such as m4a, stem.mp4 (the mixture) and videos.
+    soundfile reads wav, flac, ogg, opus, mp3 and more; ffmpeg reads everything else, such as m4a,
+    stem.mp4 and videos.
 
     Args:
         path (str or Path): the file.
+        track (int, optional): which of its audio tracks to read, from 1. Defaults to the one that
+            players choose (of a stem.mp4 the mixture), which is the first if the file does not say.
 
     Returns:
         AudioFile: what it holds.
 
     Raises:
-        InputError: if it is missing, empty, no audio, or visibly cut off.
+        InputError: if it is missing, empty, no audio, visibly cut off, or has no such track.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            is_empty = not file.read(1)
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror}); check the name") from err
-    if is_empty:
-        raise InputError(f"{path}: is empty (0 bytes); replace the file")
+    _check_is_file(path)
     try:
         info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that end in .raw
         info = None
-    # Of an mp3 that does not state its length soundfile guesses one, and reads no further.
-    if info is None or (info.format == "MP3" and not intact.mp3_states_length(path)):
-        return AudioFile(path, *ffmpeg.probe(path), False, False, _decode_with_ffmpeg)
-    if intact.wav_is_cut_off(path) or (info.format == "OGG" and not intact.ogg_has_last_page(path)):
-        raise intact.cut_off(path)
-    if info.frames == 0:
+    audio = None
+    if parts := structure.examine(path, info):
+        with contextlib.suppress(soundfile.LibsndfileError):
+            audio = _open_parts(path, parts)
+    if audio is None:
+        # A header that soundfile can read was found to say something wrong about the length.
+        audio = _open_with_ffmpeg(path, track, is_sure=info is None)
+    if track is not None and not 1 <= track <= len(audio.tracks):
+        names = ", ".join(f"{i} {label}".strip() for i, label in enumerate(audio.tracks, start=1))
+        raise InputError(f"track: {path} has no audio track {track}; it has {names}")
+    return audio
+
+
+def _check_is_file(path):
+    try:
+        found = path.stat()
+        is_file = stat.S_ISREG(found.st_mode)
+        if is_file or stat.S_ISDIR(found.st_mode):  # others may block
+            open(path, "rb").close()
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read ({err.strerror}); check the name") from err
+    except ValueError:  # a null character
+        raise InputError(f"{path}: cannot be the name of a file; check it") from None
+    if not is_file:
+        raise InputError(f"{path}: is a pipe or device; save the audio to a file first")
+    if found.st_size == 0:
+        raise InputError(f"{path}: is empty (0 bytes); replace the file")
+
+
+def _check_spec(path, sample_rate, n_channels):
+    low, high = SAMPLE_RATES
+    if not low <= sample_rate <= high:
+        raise InputError(
+            f"{path}: states a sample rate of {sample_rate} Hz, which cannot be ({low} to {high} "
+            "can); repair its header or replace the file"
+        )
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise InputError(
+            f"{path}: states {n_channels} channels, which cannot be (1 to {MAX_CHANNELS} can); "
+            "repair its header or replace the file"
+        )
+
+
+# --- by soundfile ---
+
+
+def _open_parts(path, parts):
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(_open_part(path, part)) for part in parts]
+        first = readers[0]
+        rate, n_channels = first.samplerate, first.channels
+        for reader in readers:
+            _check_spec(path, reader.samplerate, reader.channels)
+            if reader.channels not in (1, n_channels):
+                raise InputError(
+                    f"{path}: consists of files of {n_channels} and of {reader.channels} channels; "
+                    "convert them to the same number"
+                )
+        lengths = [round(reader.frames * rate / reader.samplerate) for reader in readers]
+        is_plain = first.subtype.startswith("PCM_") or first.subtype in ("FLOAT", "DOUBLE")
+        is_wav = first.format in ("WAV", "WAVEX", "RF64") and len(parts) == 1
+    if sum(lengths) == 0:
         raise _no_samples(path)
-    is_plain = info.subtype.startswith("PCM_") or info.subtype in ("FLOAT", "DOUBLE")
     return AudioFile(
         path,
-        info.samplerate,
-        info.channels,
-        info.frames,
-        is_exact=True,
-        is_plain_wav=is_plain and info.format in ("WAV", "WAVEX", "RF64"),
-        _decode=_decode_with_soundfile,
+        rate,
+        n_channels,
+        n_samples=sum(lengths),
+        is_exact=all(reader.samplerate == rate for reader in readers),
+        is_plain_wav=is_plain and is_wav,
+        track=1,
+        tracks=("",),
+        _decode=partial(_decode_parts, path, parts, rate, n_channels),
     )
 
 
-def _decode_with_soundfile(audio):
-    n_read = 0
-    try:
-        with soundfile.SoundFile(os.fsencode(audio.path)) as reader:
-            # Unlike this, reader.blocks() fills up a file that is cut off with old samples.
-            while len(block := reader.read(BLOCK, dtype="float32", always_2d=True)):
-                n_read += len(block)
-                yield block
-    except soundfile.LibsndfileError as err:
-        reason = err.error_string.strip(" .") or f"libsndfile error {err.code}"
-        raise InputError(f"{audio.path}: is damaged ({reason}); replace the file") from err
-    if n_read < audio.n_samples:
-        raise intact.cut_off(audio.path)
+@contextlib.contextmanager
+def _open_part(path, part):
+    if part == Part(0, path.stat().st_size):
+        with soundfile.SoundFile(os.fsencode(path)) as reader:
+            yield reader
+    else:
+        with Window(path, part) as window, soundfile.SoundFile(window, **part.options) as reader:
+            yield reader
 
 
-def _decode_with_ffmpeg(audio):
-    return ffmpeg.decode(audio.path, audio.sample_rate, audio.n_channels, audio.n_samples, BLOCK)
+def _decode_parts(path, parts, sample_rate, n_channels):
+    """Decode parts one after another, at the sample rate and number of channels of the first."""
+    for part in parts:
+        n_read = 0
+        try:
+            with _open_part(path, part) as reader:
+                resampler = Resampler(reader.samplerate, sample_rate, n_channels)
+                # Unlike this, reader.blocks() fills up a file that is cut off with old samples.
+                while len(block := reader.read(BLOCK, dtype="float32", always_2d=True)):
+                    n_read += len(block)
+                    if block.shape[1] != n_channels:
+                        block = np.repeat(block, n_channels, axis=1)
+                    yield resampler(block)
+                if len(rest := resampler.flush()):
+                    yield rest
+                n_stated = reader.frames
+        except soundfile.LibsndfileError as err:
+            reason = err.error_string.strip(" .") or f"libsndfile error {err.code}"
+            raise InputError(f"{path}: is damaged ({reason}); replace the file") from err
+        if n_read < n_stated:
+            raise cut_off(path)
+
+
+# --- by ffmpeg ---
+
+
+def _open_with_ffmpeg(path, track, is_sure):
+    streams = ffmpeg.probe(path)
+    chosen = next((i for i, stream in enumerate(streams) if stream.is_default), 0)
+    if track is not None and 1 <= track <= len(streams):
+        chosen = track - 1
+    stream = streams[chosen]
+    _check_spec(path, stream.sample_rate, stream.n_channels)
+    return AudioFile(
+        path,
+        stream.sample_rate,
+        stream.n_channels,
+        stream.n_samples,
+        is_exact=False,
+        is_plain_wav=False,
+        track=chosen + 1,
+        tracks=tuple(stream.label for stream in streams),
+        _decode=partial(ffmpeg.decode, path, chosen, stream, BLOCK, is_sure),
+    )
 
 
 def _no_samples(path):

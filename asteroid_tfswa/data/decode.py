@@ -1,12 +1,10 @@
 """Decoding stem.mp4 files, and summing stems."""
 
-import json
 import subprocess
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 
-from asteroid_tfswa.audio.ffmpeg import require_ffmpeg
-from asteroid_tfswa.audio.intact import cut_off
+from asteroid_tfswa.audio import ffmpeg
+from asteroid_tfswa.audio.parts import cut_off
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
@@ -16,21 +14,6 @@ from asteroid_tfswa.errors import InputError
 STEM_MP4_TOLERANCE = 4096
 
 
-@dataclass(frozen=True)
-class StreamInfo:
-    """What an audio stream of a stem.mp4 file declares.
-
-    Attributes:
-        sample_rate (int): in Hz.
-        n_channels (int): 1 is mono, 2 is stereo.
-        n_samples (int): length in samples per channel.
-    """
-
-    sample_rate: int
-    n_channels: int
-    n_samples: int
-
-
 def sum_blocks(files, stop):
     """Yield the sum of `AudioFile`s of equal length, block by block, (time, chan)."""
     for blocks in zip(*(file.blocks(stop) for file in files), strict=True):
@@ -38,38 +21,29 @@ def sum_blocks(files, stop):
 
 
 def probe_stem_mp4(path):
-    """What the five streams of a MUSDB18 stem.mp4 file hold.
+    """Find out what the five streams of a MUSDB18 stem.mp4 file hold.
 
     Args:
         path (Path): the stem.mp4 file.
 
     Returns:
-        dict[str, StreamInfo]: one entry for each of mixture, drums, bass, other and vocals.
+        dict[str, ffmpeg.Stream]: one entry for each of mixture, drums, bass, other and vocals.
 
     Raises:
         InputError: ffmpeg is missing, or the file is not a stem.mp4 of five streams.
     """
-    require_ffmpeg(path)
-    command = ["ffprobe", "-v", "error", "-select_streams", "a", "-of", "json", "-show_entries"]
-    command += ["stream=sample_rate,channels,duration", str(path)]
-    result = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True)
-    if result.returncode != 0:
-        raise InputError(f"{path}: not readable as stem.mp4 ({_last_line(result.stderr)})")
-    streams = json.loads(result.stdout).get("streams", [])
+    streams = ffmpeg.probe(path)
     if len(streams) != len(STEM_MP4_STREAMS):
         raise InputError(
             f"{path}: {len(streams)} audio streams found, a stem.mp4 has {len(STEM_MP4_STREAMS)} "
             f"({', '.join(STEM_MP4_STREAMS)}); replace it, or give the stems as files in a folder"
         )
-    infos = [
-        StreamInfo(
-            sample_rate=int(stream["sample_rate"]),
-            n_channels=int(stream["channels"]),
-            n_samples=round(float(stream["duration"]) * int(stream["sample_rate"])),
+    if not all(stream.n_samples for stream in streams):
+        raise InputError(
+            f"{path}: states no length, so that it may be cut off; write it again (ffmpeg -i "
+            f"{path.name} -map 0 -c copy again.stem.mp4)"
         )
-        for stream in streams
-    ]
-    return dict(zip(STEM_MP4_STREAMS, infos, strict=True))
+    return dict(zip(STEM_MP4_STREAMS, streams, strict=True))
 
 
 def decode_stem_mp4(path, folder, stop):
@@ -82,10 +56,11 @@ def decode_stem_mp4(path, folder, stop):
         CancelledError: `stop`, a `threading.Event`, has been set.
     """
     declared = probe_stem_mp4(path)
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", str(path.absolute())]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *ffmpeg.INPUT_OPTIONS]
+    command += ["-i", ffmpeg.file_url(path)]
     for index, stem in enumerate(STEM_MP4_STREAMS):
         options = ["-map", f"0:a:{index}", "-c:a", "pcm_f32le", "-bitexact"]
-        command += [*options, str((folder / f"{stem}.wav").absolute())]
+        command += [*options, ffmpeg.file_url(folder / f"{stem}.wav")]
     _run(command, path, stop)
 
     decoded = {stem: open_audio(folder / f"{stem}.wav") for stem in STEM_MP4_STREAMS}
@@ -100,7 +75,7 @@ def decode_stem_mp4(path, folder, stop):
 
 def _run(command, path, stop):
     """Run ffmpeg on `path`; kill it when `stop` is set."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         while True:
             try:
                 _, messages = process.communicate(timeout=0.2)
@@ -111,9 +86,11 @@ def _run(command, path, stop):
     if stop.is_set():
         raise CancelledError
     if process.returncode != 0:
-        if "No space left on device" in messages:
+        if b"No space left on device" in messages:
             raise OSError(f"{command[-1]}: no space left on device")
-        raise InputError(f"{path}: ffmpeg cannot decode it ({_last_line(messages)})")
+        raise InputError(
+            f"{path}: ffmpeg cannot decode it ({ffmpeg.reason(messages, path)}); replace it"
+        )
 
 
 def _shorten(file, n_samples, stop):
@@ -126,8 +103,3 @@ def _shorten(file, n_samples, stop):
     shortened = file.path.with_name(f".{file.path.name}")
     write_wav(shortened, blocks(), file.sample_rate, file.n_channels, n_samples)
     shortened.replace(file.path)
-
-
-def _last_line(text):
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no reason given"

@@ -136,7 +136,7 @@ def test_write_that_fails_is_an_oserror_not_a_bad_song(source):
 def test_unusable_stem_mp4(source):
     path = source / "train" / "e.stem.mp4"
     path.write_bytes(b"not an mp4 file")
-    assert f"{path}: not readable as stem.mp4" in failure(source)
+    assert f"{path}: is not audio that can be read" in failure(source)
     wav = source / "train" / "a" / "bass.wav"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", wav, "-c:a", "aac", path], check=True)
     assert "1 audio streams found" in failure(source)

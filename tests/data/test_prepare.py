@@ -87,6 +87,16 @@ def test_coded_stems_are_decoded_without_clipping(source, suffix):
     np.testing.assert_array_equal(read(song.mixture), 2 * decoded)  # of two equal stems
 
 
+def test_joined_files_are_prepared_whole(source):
+    folder = write_song(source / "train" / "e", "mp3", n_samples=50000)
+    for stem in SOURCES:
+        path = folder / f"{stem}.mp3"
+        path.write_bytes(2 * path.read_bytes())
+    data = run(source)
+    (song,) = [song for song in data.splits["train"] + data.splits["valid"] if song.name == "e"]
+    assert song.n_samples == 100_000 == len(read(song.mixture)) == len(read(song.stems["bass"]))
+
+
 @needs_ffmpeg
 def test_real_stem_mp4_is_decoded_as_stempeg_does(tmp_path):
     stempeg = pytest.importorskip("stempeg")
