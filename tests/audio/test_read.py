@@ -85,7 +85,7 @@ def test_joined_mp3_without_headers(tmp_path):
         wav = read(path)
         assert 2 * RATE <= len(wav) < 2.15 * RATE  # what coders add is not known then
         loud = np.abs(wav[: len(wav) // 441 * 441, 0]).reshape(-1, 441).max(axis=1) > 0.1
-        assert 198 <= loud.sum() <= 204  # of 10 ms each
+        assert 195 <= loud.sum() <= 204  # of 10 ms each, joins are silent
 
 
 # --- headers that state no length, or a wrong one ---
