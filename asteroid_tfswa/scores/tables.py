@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.scores.museval import METHODS, METRICS
+from asteroid_tfswa.scores.jobs import METHODS
+from asteroid_tfswa.scores.museval import METRICS
 
 
 def summarise(songs, sources):
@@ -19,23 +19,19 @@ def summarise(songs, sources):
 
     Returns:
         dict: `{"n_songs", "scores": {method: {stem: {metric: {"median", "mean"}}}}, "left_out":
-        [{"song", "stem", "reason"}]}`. The medians and means run over songs, and for museval's
-        metrics over each song's median over frames; uSDR has no frames. Stem "average" is the
-        mean over those stems that have a value. Values are None where nothing could be scored.
-
-    Raises:
-        InputError: if a song's scores lack a stem.
+        [{"song", "stem", "method", "metrics", "reason"}]}`. The medians and means run over songs,
+        and for museval's metrics over each song's median over frames; uSDR has no frames. Stem
+        "average" is the mean over those stems that have a value. Values are None where nothing
+        could be scored, and for the SIR and SAR of baselines: the mixture is the sum of the
+        stems, no part of it is an artefact, and what museval computes there is rounding noise.
     """
-    for song in songs:
-        absent = set(sources) - set(song["scores"]["model"]["uSDR"])
-        if absent:
-            raise InputError(
-                f"{song['song']}.json: no scores of {sorted(absent)}; remove it to score again"
-            )
     scores = {
         method: {stem: _over_songs([s["scores"][method] for s in songs], stem) for stem in sources}
         for method in METHODS
     }
+    for method in METHODS[1:]:
+        for stem in sources:
+            scores[method][stem] |= dict.fromkeys(("SIR", "SAR"), {"median": None, "mean": None})
     for stems in scores.values():
         stems["average"] = {
             metric: {
@@ -45,10 +41,11 @@ def summarise(songs, sources):
             for metric in (*METRICS, "uSDR")
         }
     left_out = [
-        {"song": song["song"], "stem": stem, "reason": reason}
+        {"song": song["song"], "method": method, **entry}
         for song in songs
-        for stem, reason in song["scores"]["model"]["left_out"].items()
-        if stem in sources
+        for method in METHODS
+        for entry in song["scores"][method]["left_out"]
+        if entry["stem"] in sources
     ]
     return {"n_songs": len(songs), "scores": scores, "left_out": left_out}
 
@@ -87,9 +84,15 @@ def format_table(summary):
     lines += ["", "Mean over songs of museval's median over frames (uSDR: whole songs), in dB:", ""]
     lines += _table(summary["scores"], "mean", (*METRICS, "uSDR"))
     if summary["left_out"]:
-        lines += ["", "Left out, since SDR, SIR, ISR and SAR are not defined there:", ""]
-        lines += [f"- {x['song']}: {x['stem']} ({x['reason']})" for x in summary["left_out"]]
+        lines += ["", "Left out, because it is undefined there:", ""]
+        lines += list(dict.fromkeys(map(_left_out_line, summary["left_out"])))
     return "\n".join(lines) + "\n"
+
+
+def _left_out_line(entry):
+    of = "" if "reference" in entry["reason"] else f" of the {entry['method']}"
+    metrics = ", ".join(entry["metrics"])
+    return f"- {entry['song']}: {metrics} of {entry['stem']}{of} ({entry['reason']})"
 
 
 def _table(scores, kind, metrics):

@@ -1,14 +1,20 @@
 """Evaluation picks up what exists, and only what the same model and options made."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asteroid_tfswa import InputError
 from asteroid_tfswa.data.songs import PreparedData, Song
+from asteroid_tfswa.files import locked
 from asteroid_tfswa.scores import evaluate
-from asteroid_tfswa.scores.evaluate import _drop_outdated, separate_songs
+from asteroid_tfswa.scores.evaluate import _drop_outdated, _torch_device, separate_songs
 from tests.stand_ins import RATE, StandIn
+from tests.trained import make_best_model
 
 
 @pytest.fixture
@@ -31,14 +37,16 @@ def test_separated_songs_are_kept(song, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_another_model_or_option_starts_anew(tmp_path):
+def test_another_model_option_or_mixture_starts_again(song, tmp_path):
     (tmp_path / "best_model.pth").write_bytes(b"one")
     estimate = tmp_path / "estimates/song/vocals.wav"
+    record = tmp_path / "estimates/made_with.yml"
 
     def is_kept(**options):
         estimate.parent.mkdir(parents=True, exist_ok=True)
         estimate.touch()
-        _drop_outdated(tmp_path, tmp_path / "best_model.pth", **options)
+        fresh = dataclasses.replace(song)  # its fingerprint is computed once
+        _drop_outdated(tmp_path, tmp_path / "best_model.pth", [fresh], **options)
         return estimate.exists()
 
     assert not is_kept(overlap=0.25)  # nobody knows what made it
@@ -47,6 +55,78 @@ def test_another_model_or_option_starts_anew(tmp_path):
     assert is_kept(overlap=0.5)
     (tmp_path / "best_model.pth").write_bytes(b"two")
     assert not is_kept(overlap=0.5)
+    soundfile.write(song.mixture, np.zeros((RATE, 2)), RATE, subtype="FLOAT")
+    assert not is_kept(overlap=0.5)
+    assert is_kept(overlap=0.5)
+    text = record.read_text()
+    for damage in (text[:40], "", "[1, 2]", "songs: 3", "\0", "a: 2020-99-99", "[" * 5000, "&a *a"):
+        record.write_text(damage)
+        assert not is_kept(overlap=0.5)
+        assert record.read_text() == text
+    record.write_text(text.replace("  song:", "  ../../song: 3\n  song:"))
+    assert is_kept(overlap=0.5) and record.read_text() == text
+    record.write_bytes(b"\xff\xfe")
+    assert not is_kept(overlap=0.5)
+
+
+def test_a_song_that_left_the_set_leaves_no_results(song, tmp_path):
+    (tmp_path / "best_model.pth").write_bytes(b"one")
+    other = dataclasses.replace(song, name="other")
+    for name in ("song", "other", "mine"):
+        (tmp_path / "estimates" / name).mkdir(parents=True)
+    (tmp_path / "scores").mkdir()
+    _drop_outdated(tmp_path, tmp_path / "best_model.pth", [song, other])
+    for name in ("song", "other"):
+        (tmp_path / "estimates" / name).mkdir()
+        (tmp_path / f"scores/{name}.json").touch()
+    _drop_outdated(tmp_path, tmp_path / "best_model.pth", [song])
+    names = {path.name for path in (tmp_path / "estimates").iterdir()}
+    assert names == {"made_with.yml", "song", "mine"}
+    assert [path.name for path in (tmp_path / "scores").iterdir()] == ["song.json"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "half", "short", "a file"])
+def test_damaged_estimates_are_made_again(song, tmp_path, damage):
+    def separate():
+        separate_songs(StandIn(), [song], tmp_path / "out", segment=0.5)
+        return soundfile.read(tmp_path / "out/song/two.wav")[0]
+
+    whole, path = separate(), tmp_path / "out/song/two.wav"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "half":
+        path.write_bytes(path.read_bytes()[:30])
+    elif damage == "short":
+        soundfile.write(path, whole[:-1], RATE)
+    else:
+        shutil.rmtree(path.parent)
+        path.parent.write_text("not a folder")
+    np.testing.assert_array_equal(separate(), whole)
+
+
+def test_leftovers_go_and_a_second_run_is_refused(song, tmp_path):
+    model_file = make_best_model(tmp_path / "exp")
+    data = PreparedData("set", "none", RATE, 2, "", {"test": [song]})
+    leftovers = [
+        tmp_path / "exp/estimates/.0123abcd.tmp",
+        tmp_path / "exp/scores/.0123abcd.tmp.json",
+    ]
+    leftovers[0].mkdir(parents=True)
+    leftovers[1].parent.mkdir()
+    leftovers[1].touch()
+    with locked(model_file.parent), pytest.raises(InputError, match="another run is writing to it"):
+        evaluate.evaluate(model_file.parent, data, device="cpu")
+    with pytest.raises(InputError, match="has no drums, vocals to compare with"):
+        evaluate.evaluate(model_file.parent, data, device="cpu")
+    assert not any(path.exists() for path in leftovers)
+
+
+def test_devices_that_training_takes_are_taken(monkeypatch):
+    assert _torch_device("cpu:2") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _torch_device("1,1") == torch.device("cuda:1")
+    assert _torch_device("0,1") == torch.device("cuda:0")
+    assert _torch_device("") == torch.device("cuda:0")
 
 
 def test_a_missing_model_is_an_error_never_a_substitute(tmp_path, song):

@@ -1,0 +1,65 @@
+"""A pool of worker processes that end with the process that started them, however it ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def worker_pool(n_workers):
+    """Start a pool of processes of one thread each, stopped at once if the block is left early.
+
+    Workers never see Ctrl-C, which reaches all processes of a terminal: their parent stops them.
+    If the parent is killed they end by themselves.
+
+    Args:
+        n_workers (int): how many.
+
+    Yields:
+        callable: `submit(function, *args)`, which returns a `concurrent.futures.Future`.
+    """
+    before = set(multiprocessing.active_children())
+    environment = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # libraries read them when they are imported
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
+
+    def submit(function, *args):
+        with _sigint_blocked():  # submitting starts processes, which inherit the mask
+            return pool.submit(function, *args)
+
+    try:
+        yield submit
+        pool.shutdown()
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in environment.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _end_with_parent():
+    """End this worker when its parent ends: a killed parent can no longer stop it."""
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _sigint_blocked():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
