@@ -1,6 +1,13 @@
 """The attention branches of a TFSWA block: over time, over frequency, over (shifted) windows.
 
-All maps here are channels-last tokens, (batch, time, freq, chan).
+Maps are channels-last tokens, (batch, time, freq, chan). Attention cuts them into windows:
+
+    rows      windows along time, times batch
+    cols      windows along frequency
+    height    frames in a window
+    width     bins in a window
+    n_heads   attention heads
+    head_dim  channels of a head
 """
 
 import torch
@@ -11,15 +18,15 @@ from torch.nn import functional as F
 from asteroid_tfswa.arguments import refusal
 from asteroid_tfswa.masknn.cpu_attention import cpu_attention
 
-SLICE = 2**13  # positions that a layer treats at once in separation: their MLP fits into a cache
+MAX_POSITIONS = 2**13  # in a slice of a map, in separation: their MLP fits into a cache
 
 
 class AttentionLayer(nn.Module):
     """Pre-norm transformer layer: ``x + MSA(LN(x))``, then ``x + MLP(LN(x))``.
 
-    Subclasses say in `attend` which positions attend to each other, and in `axis` along which axis
-    of the map they do not. Without gradients the map goes through the layer in slices of that axis:
-    the same numbers, in a fraction of the memory.
+    `attend` defines which positions attend to each other, `independent_axis` along which axis they
+    do not. Without gradients the map is processed in slices along that axis, with the same result
+    in a fraction of the memory.
 
     Args:
         chan (int): channels of the map.
@@ -33,7 +40,7 @@ class AttentionLayer(nn.Module):
           shifted window attention-based ResUNet", EURASIP JASMP 2025:39, section 3.3
     """
 
-    axis = None
+    independent_axis = None
 
     def __init__(self, chan, n_heads):
         super().__init__()
@@ -51,12 +58,12 @@ class AttentionLayer(nn.Module):
             return self.transform(x)
         out = torch.empty_like(x)
         for start, length in self.slices(x):
-            part = x.narrow(self.axis, start, length)
-            self.transform(part, start, out=out.narrow(self.axis, start, length))
+            part = x.narrow(self.independent_axis, start, length)
+            self.transform(part, start, out=out.narrow(self.independent_axis, start, length))
         return out
 
     def transform(self, x, start=0, out=None):
-        """The layer itself, on a map or on the slice of it that begins at `start`."""
+        """Apply the layer to a map, or to the slice of it that begins at `start`."""
         x = x + self.proj(self.attend(self.qkv(self.norm1(x)), start))
         return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
@@ -65,16 +72,16 @@ class AttentionLayer(nn.Module):
         raise NotImplementedError
 
     def slices(self, x):
-        """Cut the axis into slices of about `SLICE` positions, (start, length) each."""
-        length = x.shape[self.axis]
-        size = max(1, SLICE * length // x[..., 0].numel())
+        """Cut the axis into slices of about `MAX_POSITIONS` positions, (start, length) each."""
+        length = x.shape[self.independent_axis]
+        size = max(1, MAX_POSITIONS * length // x[..., 0].numel())
         return [(start, min(size, length - start)) for start in range(0, length, size)]
 
 
 class TSA(AttentionLayer):
     """Temporal sequence attention: each frequency bin is a sequence over time."""
 
-    axis = 2
+    independent_axis = 2
 
     def attend(self, qkv, start):
         return attention(qkv, self.n_heads, (qkv.shape[1], 1))
@@ -83,7 +90,7 @@ class TSA(AttentionLayer):
 class FSA(AttentionLayer):
     """Frequency sequence attention: each time frame is a sequence over frequency."""
 
-    axis = 1
+    independent_axis = 1
 
     def attend(self, qkv, start):
         return attention(qkv, self.n_heads, (1, qkv.shape[2]))
@@ -96,14 +103,14 @@ class SWA(AttentionLayer):
         chan (int): channels of the map.
         n_heads (int): attention heads; must divide `chan`.
         window (tuple[int, int]): window size, in frames and bins.
-        shifted (bool): move the windows by half their size.
+        shifted (bool): whether to move the windows by half their size.
 
     References
         - [1] Liu et al., "Swin Transformer: hierarchical vision transformer using shifted windows",
           ICCV 2021, section 3.2
     """
 
-    axis = 1
+    independent_axis = 1
 
     def __init__(self, chan, n_heads, window, shifted):
         super().__init__(chan, n_heads)
@@ -115,7 +122,7 @@ class SWA(AttentionLayer):
         return window_attention(qkv, self.n_heads, self.window, shift)
 
     def slices(self, x):
-        """Slices that begin where windows begin."""
+        """Cut the axis where windows begin."""
         (_, size), *_ = super().slices(x)
         size = max(1, size // self.window[0]) * self.window[0]
         cuts = spans(x.shape[1], size, self.shift[0])
@@ -160,21 +167,22 @@ def attention(qkv: torch.Tensor, n_heads: int, window: tuple[int, int]) -> torch
             out = cpu_attention(heads)  # (rows, cols, height, width, heads, head_dim)
             return out.transpose(1, 2).reshape(batch, n_frames, n_bins, chan)
     heads = heads.permute(4, 0, 1, 5, 2, 3, 6)  # (3, rows, cols, heads, height, width, head_dim)
-    heads = heads.reshape(3, rows * cols, n_heads, height * width, chan // n_heads)
+    # Columns go beside the heads: CUDA kernels take at most 65,535 items in a batch.
+    heads = heads.reshape(3, rows, cols * n_heads, height * width, chan // n_heads)
     out = F.scaled_dot_product_attention(heads[0], heads[1], heads[2])
-    out = out.transpose(1, 2).reshape(rows, cols, height, width, chan)
-    return out.transpose(1, 2).reshape(batch, n_frames, n_bins, chan)
+    out = out.reshape(rows, cols, n_heads, height, width, chan // n_heads)
+    return out.permute(0, 3, 1, 4, 2, 5).reshape(batch, n_frames, n_bins, chan)
 
 
 @script_if_tracing  # so that a traced model takes maps of any size
 def window_attention(
     qkv: torch.Tensor, n_heads: int, window: tuple[int, int], shift: tuple[int, int]
 ) -> torch.Tensor:
-    """Multi-head self-attention within windows that are cut off at the border of the map.
+    """Multi-head self-attention within windows that are cut off at the borders of the map.
 
-    Swin rolls the map so that the pieces at opposite borders share a window, pads it, and masks
-    what are no neighbours. Leaving the pieces where they are, smaller windows at the border, is the
-    same attention without roll, padding or mask.
+    Swin rolls the map so that pieces at opposite borders share a window, pads it, and masks pairs
+    that are not neighbours. Smaller windows at the borders give the same attention without roll,
+    padding or mask.
 
     Args:
         qkv (torch.Tensor): queries, keys and values, (batch, time, freq, 3 * chan).

@@ -1,16 +1,17 @@
-"""Self-attention on CPUs: explicit matrices of scores, no more at once than a cache holds.
+"""Self-attention on CPUs: explicit score matrices, computed in cache-sized blocks.
 
-PyTorch's fused kernel is slow with the small heads of this network; products of whole blocks are
-faster, forward and backward, where the scores are computed again (tests/benchmarks/network.py).
-That these are operators keeps the loop out of what `torch.compile` and autograd see.
+PyTorch's fused kernel is slow with the small heads of this network. Matrix products over whole
+blocks are faster, in the backward pass too, which computes the scores again
+(tests/benchmarks/network.py). Registered as custom operators, so that torch.compile and autograd
+see one node, not the loop.
 """
 
 import torch
 from torch.nn import functional as F
 
-SCORES = 2**18  # scores for each thread that are held at once: 1 MiB of float32
-LANES = 16  # float32 numbers in a vector register: a narrower right factor leaves some idle
-LONG = 96  # positions in a sequence from which on widening the factor costs less than it saves
+MAX_SCORES_PER_THREAD = 2**18  # held at once: 1 MiB of float32
+SIMD_LANES = 16  # float32 numbers in a vector register; a narrower right factor wastes some
+MIN_LENGTH_TO_PAD = 96  # sequence length above which padding the right factor pays off
 
 # `torch.library.custom_op` would be shorter, but its first call imports the whole of torch._dynamo.
 torch.library.define("asteroid_tfswa::cpu_attention", "(Tensor heads) -> Tensor")
@@ -28,8 +29,8 @@ def cpu_attention(heads):
             positions.
 
     Returns:
-        torch.Tensor: (rows, cols, height, width, n_heads, head_dim), with strides in the order of
-        those of `heads`.
+        torch.Tensor: (rows, cols, height, width, n_heads, head_dim), in the memory order of
+        `heads`.
     """
     return torch.ops.asteroid_tfswa.cpu_attention(heads)
 
@@ -52,7 +53,7 @@ def _forward(heads):
 
 @torch.library.impl("asteroid_tfswa::cpu_attention_grad", "cpu")
 def _backward(grad, out, heads):
-    """Gradient for `heads`, given the output and the gradient for that."""
+    """Compute the gradient of `heads` from the output and its gradient."""
     grad_heads = torch.empty_like(heads)
     buffer, buffer2 = _buffer(heads), _buffer(heads)
     with torch.autocast("cpu", enabled=False):
@@ -99,15 +100,15 @@ torch.library.register_autograd("asteroid_tfswa::cpu_attention_grad", _no_second
 
 
 def _blocks(heads):
-    """Cut the work into blocks: windows, heads of them, and rows of their matrices."""
+    """Cut the work into blocks: windows, groups of their heads, and rows of their matrices."""
     n_rows, n_cols, height, width, _, n_heads, _ = heads.shape
     length = height * width
     threads = torch.get_num_threads()
-    matrices = max(threads, threads * SCORES // length**2)  # none of the threads is left idle
+    matrices = max(threads, threads * MAX_SCORES_PER_THREAD // length**2)  # no thread is left idle
     group = min(n_heads, matrices)
     cols = min(n_cols, max(1, matrices // n_heads))
     rows = max(1, matrices // n_heads // n_cols)
-    size = -(-length // -(-(length**2) // SCORES))
+    size = -(-length // -(-(length**2) // MAX_SCORES_PER_THREAD))
     parts = [slice(r, r + size) for r in range(0, length, size)]
     for r in range(0, n_rows, rows):
         for c in range(0, n_cols, cols):
@@ -116,7 +117,7 @@ def _blocks(heads):
 
 
 def _load(part):
-    """Part of the heads, (rows, cols, height, width, k, heads, head_dim), as k maps of sequences.
+    """Load part of the heads, (rows, cols, height, width, k, heads, head_dim), as k tensors.
 
     Each is (b, sequence, head_dim).
     """
@@ -133,13 +134,17 @@ def _store(result, part):
 
 
 def _widen(x):
-    """Zeros beside a right factor (b, sequence, head_dim) that would leave lanes idle."""
+    """Pad a right factor (b, sequence, head_dim) that would leave lanes idle with zeros."""
     _, length, head_dim = x.shape
-    return F.pad(x, (0, LANES - head_dim)) if head_dim < LANES and length >= LONG else x
+    return (
+        F.pad(x, (0, SIMD_LANES - head_dim))
+        if head_dim < SIMD_LANES and length >= MIN_LENGTH_TO_PAD
+        else x
+    )
 
 
 def _softmax(q, k, buffer):
-    """Attention matrices (b, rows, sequence) of queries (b, rows, head_dim), in the buffer."""
+    """Compute attention matrices (b, rows, sequence) of queries (b, rows, head_dim) in place."""
     padded = _matrices(buffer, q.shape[1], k)
     scores = padded[..., : k.shape[1]]
     torch.bmm(q * q.shape[-1] ** -0.5, k.mT, out=scores)
@@ -150,16 +155,16 @@ def _softmax(q, k, buffer):
 
 
 def _buffer(heads):
-    """Room for the scores of a block."""
+    """Allocate room for the scores of a block."""
     dtype = torch.promote_types(heads.dtype, torch.float32)
     length = heads.shape[2] * heads.shape[3]
-    size = 2 * torch.get_num_threads() * max(SCORES, length)
+    size = 2 * torch.get_num_threads() * max(MAX_SCORES_PER_THREAD, length)
     return heads.new_empty(size, dtype=dtype)
 
 
 def _matrices(buffer, n_rows, k):
-    """Matrices (b, rows, sequence or more) in the buffer, as contiguous memory."""
+    """View the buffer as contiguous matrices (b, rows, sequence or more)."""
     b, length, _ = k.shape
-    # Rows that lie a multiple of 2 KiB apart share few lines of the cache.
-    width = length + LANES if length % 512 == 0 else length
+    # Rows a multiple of 2 KiB apart would compete for the same cache lines.
+    width = length + SIMD_LANES if length % 512 == 0 else length
     return buffer[: b * n_rows * width].view(b, n_rows, width)

@@ -25,7 +25,7 @@ class TFSWAUNetMasker(nn.Module):
         n_src (int): sources to give masks for. Default 1.
         out_chan (int, optional): mask channels for each source. Defaults to `in_chan`.
         n_bands (int): equal frequency bands that are stacked as input channels, K of the paper
-            (section 3.2); the masks are put back together the same way. Default 1.
+            (section 3.2); masks are merged the same way. Default 1.
         widths (sequence of int): channels of each encoder stage, then of the bottleneck.
             Default (32, 64, 128, 256).
         depths (sequence of int): blocks of each encoder stage, then of the bottleneck; the decoder
@@ -38,11 +38,11 @@ class TFSWAUNetMasker(nn.Module):
             Default ``"bN"``.
         mask_act (str): activation of the masks, a name of `asteroid.masknn.activations`.
             Default ``"sigmoid"``.
-        gradient_checkpointing (bool): in training keep only the maps between blocks, and compute
-            each block again for its gradient: less memory, more time. Default False.
+        gradient_checkpointing (bool): in training keep only the maps between blocks, and recompute
+            each block for its gradient: less memory, more time. Default False.
 
     Raises:
-        ValueError: if an argument cannot be used; the message names it and its value.
+        InputError: if an argument cannot be used; the message has its name, value and range.
 
     References
         - [1] Yao, Su, Yang, Zhang, Wu, "TFSWA-ResUNet: music source separation with time-frequency
@@ -121,24 +121,33 @@ class TFSWAUNetMasker(nn.Module):
         Returns:
             torch.Tensor: masks, (batch, n_src * out_chan, time, freq).
         """
+        # Pad the map, so that it splits into bands and every stage halves it exactly.
         n_frames, n_bins = x.shape[-2:]
-        multiple = 2 ** len(self.downs)  # so that each stage halves the map exactly
+        multiple = 2 ** len(self.downs)
         x = functional.pad(x, (0, -n_bins % (multiple * self.n_bands), 0, -n_frames % multiple))
 
+        # Stack the bands as channels: one convolution sees the same place of each.
         x = split_bands(x, self.n_bands).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)  # (batch, widths[0], time, freq / n_bands)
+
+        # Go down: blocks of attention at each resolution, then half of it with more channels.
         skips = []
         for stage, down in zip(self.encoder, self.downs):
             x = stage(x)
             skips.append(x)
-            x = down(x)  # (batch, 2 * chan, time / 2, freq / 2)
+            x = down(x)  # (batch, next width, time / 2, freq / 2)
         x = self.bottleneck(x)
+
+        # Come up again: twice the resolution, plus what the encoder saw there.
         for up, stage in zip(self.ups, self.decoder):
-            x = up(x)  # (batch, chan / 2, 2 * time, 2 * freq)
+            x = up(x)  # (batch, previous width, 2 * time, 2 * freq)
             x = stage(x, skips.pop())
         if self.gradient_checkpointing and x.requires_grad and x.is_cpu:
-            # On the way back, before maps are computed again: what lies between the maps kept.
+            # At the start of the backward pass, before blocks are recomputed, return the memory
+            # between the checkpointed maps.
             x.register_hook(lambda grad: return_memory())
+
+        # Make a mask for each source and channel, and cut the padding off.
         x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
         return self.mask_activation(x[..., :n_frames, :n_bins])
 
@@ -172,7 +181,7 @@ class Stage(nn.Module):
         n_heads (int): attention heads.
         window (sequence of int): window size, in frames and bins.
         norm (callable): makes the normalisation of so many channels.
-        gradient_checkpointing (bool): compute each block again for its gradient.
+        gradient_checkpointing (bool): recompute each block for its gradient.
     """
 
     def __init__(self, chan, depth, n_heads, window, norm, gradient_checkpointing):
@@ -225,19 +234,20 @@ class TFSWABlock(nn.Module):
         """Map to map, (batch, chan, time, freq)."""
         tokens = self.input_proj(x).permute(0, 2, 3, 1)  # (batch, time, freq, chan)
         conv, norm, activation = self.fusion
-        # The 1x1 convolution of the concatenated branches, as the sum of what it makes of each.
+        # The 1x1 convolution over the concatenated branches, as a sum of one linear map per branch:
+        # nothing is concatenated.
         parts = conv.weight[..., 0, 0].chunk(3, dim=1)
         fused = functional.linear(self.tsa(tokens), parts[0], conv.bias)
         fused += functional.linear(self.fsa(tokens), parts[1])
         fused += functional.linear(self.swa(tokens), parts[2])
-        del tokens  # maps are what fills memory
+        del tokens  # free the map early: maps dominate memory
         fused = norm(fused.permute(0, 3, 1, 2))
         return x + activation(fused)
 
 
 @contextlib.contextmanager
 def _frozen_statistics(block):
-    """Compute a block again without counting its batch twice in the running statistics."""
+    """Recompute a block without counting its batch twice in the running statistics."""
     batch_norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [m.momentum for m in batch_norms]
     for m in batch_norms:

@@ -1,4 +1,4 @@
-"""What all our models share: multichannel waveforms in and out, safe saving, separation."""
+"""What all models share: multichannel waveforms in and out, safe saving, separation."""
 
 from pathlib import Path
 
@@ -114,6 +114,8 @@ class MusicModel(BaseEncoderMaskerDecoder):
 
     def numpy_separate(self, wav, **kwargs):
         """Separate an array; see `asteroid_tfswa.separate.separate_wav`."""
+        # torch takes no negative strides and no foreign byte order.
+        wav = np.ascontiguousarray(wav, dtype=np.float32)
         return self.torch_separate(torch.from_numpy(wav), **kwargs).numpy()
 
     def file_separate(

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 import asteroid_tfswa.masknn.cpu_attention  # noqa: F401 - its operators get formulas below
+from asteroid_tfswa.masknn.attention import window_attention
 from tests.benchmarks.measure import print_table
 from tests.benchmarks.work import TASKS, recipe_model
 
@@ -41,7 +42,7 @@ class Bench:
         self.best_batches = {}
 
     def part(self, title, function, *args, **kwargs):
-        """Run one part, whose failure loses no other."""
+        """Run one part; if it fails the others still run."""
         if time.monotonic() > self.deadline:
             print(f"\n{title}: left out, the time is up; raise --minutes", flush=True)
             return
@@ -86,8 +87,8 @@ class Bench:
         while batch <= (2 if self.args.tiny else 64) and time.monotonic() < self.deadline:
             try:
                 speed = self.measure(task, n_bands, batch)
-            except torch.OutOfMemoryError:
-                print(f"  batch {batch}: out of memory", flush=True)
+            except RuntimeError as err:  # out of memory, or a limit of a kernel
+                print(f"  batch {batch}: {str(err).splitlines()[0]}", flush=True)
                 break
             if speed < 1.03 * best:
                 break
@@ -95,7 +96,7 @@ class Bench:
         self.best_batches[task, n_bands] = max(1, batch // 2)
 
     def measure(self, task, n_bands, batch, bfloat16=True, compiled=False):
-        """Add one row to the table; gives back the items per second."""
+        """Add one row to the table, and return the items per second."""
         if self.device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
@@ -112,6 +113,19 @@ class Bench:
             self.training_speed = max(self.training_speed, speed * self.args.seconds)
         return speed
 
+    def many_windows(self):
+        """Check attention in more windows than a CUDA grid has rows against that in few."""
+        shape = (4, 16, 16) if self.args.tiny else (64, 264, 256)  # 67,584 windows
+        qkv = torch.randn(*shape, 96, device=self.device).bfloat16().requires_grad_()
+        whole = window_attention(qkv, 2, (8, 8), (0, 0))
+        (grad,) = torch.autograd.grad(whole.float().square().sum(), qkv)
+        parts = [window_attention(part, 2, (8, 8), (0, 0)) for part in qkv.split(shape[0] // 4)]
+        grads = [torch.autograd.grad(p.float().square().sum(), qkv)[0] for p in parts]
+        for name, a, b in (("output", whole, torch.cat(parts)), ("gradient", grad, sum(grads))):
+            error = ((a - b).float().abs().max() / b.float().abs().max()).item()
+            print(f"  {name}: {error:.1e} away from that of a quarter at a time", flush=True)
+            assert error < 0.02, f"attention in many windows: wrong {name}"
+
     def profile(self, task, n_bands):
         """Print the operations that take the most time."""
         work = self.work(task, n_bands, self.best_batches.get((task, n_bands), 1))
@@ -127,14 +141,18 @@ class Bench:
 
 @register_flop_formula(torch.ops.asteroid_tfswa.cpu_attention)
 def _(heads, *_, **__):
-    n, length, _, n_heads, head_dim = heads
-    return 4 * n * n_heads * length**2 * head_dim
+    return 2 * _matrix_product(heads)  # scores, and their product with the values
 
 
 @register_flop_formula(torch.ops.asteroid_tfswa.cpu_attention_grad)
 def _(grad, out, heads, *_, **__):
-    n, length, _, n_heads, head_dim = heads
-    return 8 * n * n_heads * length**2 * head_dim
+    return 4 * _matrix_product(heads)  # without the scores, which the fused kernels recompute too
+
+
+def _matrix_product(heads):
+    """Count the operations of one product with the score matrices, from the shape of the heads."""
+    rows, cols, height, width, _, n_heads, head_dim = heads
+    return 2 * rows * cols * n_heads * (height * width) ** 2 * head_dim
 
 
 @functools.cache
@@ -168,6 +186,7 @@ def main():
     k = recipe_model(args.conf).masker.n_bands
     try:
         bench.part("bfloat16 matrix rate", bench.matrix_rate)
+        bench.part("attention in many windows", bench.many_windows)
         for task in TASKS:
             bench.part(f"{task}, the recipe's K = {k}", bench.best_batch, task, k)
             bench.part(f"profile of {task}", bench.profile, task, k)

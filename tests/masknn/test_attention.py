@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from asteroid_tfswa.masknn import attention
 from asteroid_tfswa.masknn.attention import FSA, SWA, TSA, spans
@@ -100,6 +101,30 @@ def test_spans_cover_the_axis_once(length, window, shift):
     assert covered == length
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@pytest.mark.parametrize("window", [(13, 1), (1, 21), (13, 7), (1, 1), (13, 21)])
+def test_fused_kernel_equals_the_cpu_s(window):
+    qkv = torch.randn(3, 13, 21, 24, dtype=torch.float64)
+    fused = torch.jit.script(attention.attention)  # scripts call no operator of ours
+    expected = attention.attention(qkv, 4, window)
+    torch.testing.assert_close(fused(qkv, 4, window), expected, rtol=0, atol=1e-12)
+
+
+def test_batch_of_the_fused_kernel_has_the_rows_alone(monkeypatch):
+    """CUDA takes 65,535; with the columns the recipe's batch of 63 items would have more."""
+    shapes = []
+    kernel = F.scaled_dot_product_attention
+
+    def seen(q, k, v):
+        shapes.append(tuple(q.shape))
+        return kernel(q, k, v)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", seen)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)  # no operator of ours
+    attention.attention(torch.randn(2, 16, 24, 24), 4, (8, 8))
+    assert shapes == [(2 * 2, 3 * 4, 8 * 8, 2)]
+
+
 def test_heads_must_divide_channels():
     with pytest.raises(ValueError, match="n_heads must be a divisor of the 8 channels.*: got 3"):
         TSA(8, 3)
@@ -118,7 +143,7 @@ def test_qkv_has_no_bias_and_mlp_is_four_times_as_wide():
 def test_slices_of_a_map_give_what_the_whole_map_gives(monkeypatch, size, shifted):
     layers = [attention.TSA(8, 2), attention.FSA(8, 2), attention.SWA(8, 2, (5, 4), shifted)]
     x = torch.randn(2, 23, 19, 8)
-    monkeypatch.setattr(attention, "SLICE", size)
+    monkeypatch.setattr(attention, "MAX_POSITIONS", size)
     for layer in layers:
         whole = layer(x)  # with gradients nothing is sliced
         with torch.no_grad():

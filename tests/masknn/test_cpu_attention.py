@@ -38,7 +38,7 @@ def value_and_gradient(function, heads):
 @pytest.mark.parametrize("scores", [60, 5000, 2**18], ids=lambda n: f"{n}_scores")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_equals_the_fused_kernel(shape, scores, monkeypatch):
-    monkeypatch.setattr(module, "SCORES", scores)
+    monkeypatch.setattr(module, "MAX_SCORES_PER_THREAD", scores)
     heads = torch.randn(shape, dtype=torch.float64)
     for got, expected in zip(
         value_and_gradient(cpu_attention, heads), value_and_gradient(fused, heads)

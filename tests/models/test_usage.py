@@ -53,3 +53,15 @@ def test_numpy_as_asteroid_does(make_model):
     wav = np.random.default_rng(0).standard_normal((2, 700)).astype("float32")
     expected = model(torch.from_numpy(wav)).detach().numpy()
     np.testing.assert_allclose(model.separate(wav), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x[::-1], lambda x: x[:, ::-1], lambda x: x.T.copy().T]
+)
+@pytest.mark.parametrize("dtype", ["float32", ">f4", ">f8", "float64", "int16"])
+def test_numpy_arrays_of_any_layout(make_model, change, dtype):
+    model = make_model()
+    wav = change((np.random.default_rng(0).standard_normal((2, 700)) * 1000).astype(dtype))
+    expected = model.separate(np.array(wav, dtype="float32", order="C"))
+    assert expected.dtype == np.float32
+    np.testing.assert_array_equal(model.separate(wav), expected)
