@@ -25,6 +25,7 @@ setup(
         "soundfile>=0.13",  # the first with a libsndfile that reads mp3 and opus well
         "soxr",  # resamples songs of other sample rates than the model's
         "pillow",  # spectrograms of the page to listen to
+        "scipy>=1.10",  # which files of a song add up: non-negative least squares
         "pyyaml",
         "tqdm",
         "tensorboard",  # training logs
@@ -41,7 +42,7 @@ setup(
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
         "License :: OSI Approved :: MIT License",
-        "Operating System :: OS Independent",
+        "Operating System :: POSIX",  # locks, links and signals
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -1,10 +1,13 @@
 """Fetching the public archives: resumed, checked, and unpacked with care."""
 
 import hashlib
-import shutil
+import lzma
+import re
 import stat
+import struct
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -12,13 +15,18 @@ import requests
 from tqdm import tqdm
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import require_space
+from asteroid_tfswa.files import atomic_folder, locked, require_space
 
 BLOCK = 1 << 20  # bytes read from disk at a time
 BLOCK_RECEIVED = 1 << 16  # small: a block that breaks off is lost
 ATTEMPTS = 5  # in a row without a byte received
 WAIT = 2.0  # seconds before the second attempt, doubled before each further one
 TIMEOUT = (15, 60)  # seconds to connect, and without a byte
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+ENCRYPTED = 0x1  # the flag of a member of an archive
+# What zipfile and its decompressors raise for damaged archives.
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
+DAMAGE += (NotImplementedError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ ARCHIVES = {
 
 
 def download(which, folder, url=None):
-    """Download and unpack a data set; at once if it is there already.
+    """Download and unpack a data set; at once if it has been before.
 
     What has been received is kept when the transfer breaks off or is interrupted, and continued
     the next time. The archive is removed once it is unpacked.
@@ -69,16 +77,22 @@ def download(which, folder, url=None):
 
     Raises:
         InputError: `which` is unknown, the network fails, the checksum differs, the disk is too
-            small, or the archive is damaged or unsafe.
+            small, the archive is damaged or unsafe, or another run is downloading to `folder`.
     """
     if which not in ARCHIVES:
         raise InputError(f"download: {which!r} is unknown; choose from {', '.join(ARCHIVES)}")
     root = Path(folder) / which
-    if root.exists():
+    if root.exists():  # needs no lock: others may read it
         return root
+    with locked(folder):
+        if not root.exists():
+            _download(which, root, url)
+    return root
+
+
+def _download(which, root, url):
     archive = root.with_name(f"{which}.zip")
     if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
         part = root.with_name(f"{which}.zip.part")
         _fetch(url or ARCHIVES[which].url, part)
         _verify(part, ARCHIVES[which].checksum)
@@ -86,7 +100,6 @@ def download(which, folder, url=None):
         _validator_file(part).unlink(missing_ok=True)
     _unpack(archive, root)
     archive.unlink()
-    return root
 
 
 # ---- Receiving -----------------------------------------------------------------------------------
@@ -164,7 +177,7 @@ def _validator_file(part):
 
 
 def _validator(response):
-    """What names this version of the file in If-Range: a strong ETag, or the date."""
+    """The validator to send as If-Range: a strong ETag, or the date."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
@@ -181,7 +194,7 @@ def _verify(part, checksum):
         part.unlink()
         raise InputError(
             f"{part}: {algorithm} checksum is {digest.hexdigest()}, not {expected}; the file was "
-            "damaged on its way and is removed, run again to download it anew"
+            "damaged on its way and is removed, run again to download it again"
         )
 
 
@@ -189,28 +202,29 @@ def _verify(part, checksum):
 
 
 def _unpack(archive, root):
-    """Unpack the folder of `archive` that holds train/; `root` appears when all is there."""
-    work = root.with_name(f".{root.name}.unpacking")
-    shutil.rmtree(work, ignore_errors=True)
+    """Unpack the folder of `archive` that holds train/; `root` appears when all is unpacked."""
     try:
         with zipfile.ZipFile(archive) as file:
             members = file.infolist()
             for member in members:
                 _check_member(archive, member)
+            prefix = _folder_of_train(archive, members)
+            members = [member for member in members if member.filename.startswith(prefix)]
             n_bytes = sum(member.file_size for member in members)
             require_space(root.parent, n_bytes, f"unpack {archive.name}")
-            _extract(file, members, work, n_bytes)
-        _folder_of_train(archive, work).rename(root)
-    except zipfile.BadZipFile as error:
+            with atomic_folder(root) as work:
+                _extract(file, members, prefix, work, n_bytes)
+    except InputError:
+        raise
+    except DAMAGE as error:
         raise InputError(
-            f"{archive}: damaged ({error}); remove it and run again to download it anew"
+            f"{archive}: damaged ({error or type(error).__name__}); remove it and run again to "
+            "download it again"
         ) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_member(archive, member):
-    """Refuse names that lead out of the folder, and links, which could."""
+    """Refuse names that lead out of the folder, links, which could, and what cannot be unpacked."""
     path = PureWindowsPath(member.filename)  # knows both kinds of slashes, and drives
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if path.anchor or ".." in path.parts or is_link:
@@ -218,13 +232,30 @@ def _check_member(archive, member):
             f"{archive}: holds {member.filename!r}, which could write outside of its folder; "
             "nothing was unpacked, remove the archive"
         )
+    if member.flag_bits & ENCRYPTED or member.compress_type not in METHODS:
+        problem = "encrypted" if member.flag_bits & ENCRYPTED else "compressed in an unknown way"
+        raise InputError(
+            f"{archive}: {member.filename!r} in it is {problem}, which the public archive is not; "
+            "nothing was unpacked, remove the archive"
+        )
 
 
-def _extract(file, members, work, n_bytes):
+def _folder_of_train(archive, members):
+    """The path inside the archive that train/ lies in: none, or a folder around everything."""
+    for member in members:
+        found = re.match(r"([^/]+/)?train/", member.filename)
+        if found:
+            return found[1] or ""
+    raise InputError(
+        f"{archive}: holds no folder train/, so it is not a data set of this kind; remove it"
+    )
+
+
+def _extract(file, members, prefix, work, n_bytes):
     progress = tqdm(desc="unpacking", total=n_bytes, unit="B", unit_scale=True, unit_divisor=1024)
     with progress:
         for member in members:
-            path = work / member.filename
+            path = work / member.filename.removeprefix(prefix)
             if member.is_dir():
                 path.mkdir(parents=True, exist_ok=True)
                 continue
@@ -233,10 +264,3 @@ def _extract(file, members, work, n_bytes):
                 while block := source.read(BLOCK):
                     target.write(block)
                     progress.update(len(block))
-
-
-def _folder_of_train(archive, work):
-    for folder in (work, *sorted(work.iterdir())):
-        if (folder / "train").is_dir():
-            return folder
-    raise InputError(f"{archive}: holds no folder train/, so it is not a data set of this kind")

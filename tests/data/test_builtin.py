@@ -10,6 +10,7 @@ import soundfile
 
 from asteroid_tfswa.data.builtin import make_builtin_songs
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import locked
 
 STEMS = ("bass", "drums", "other", "vocals")
 
@@ -108,6 +109,23 @@ def test_running_again_makes_only_what_is_missing(tmp_path):
     make_builtin_songs(tmp_path, n_train=1, n_test=1, duration=4.0)
     assert kept.stat().st_mtime_ns == before
     assert soundfile.info(tmp_path / "test" / "test_01" / "bass.wav").frames == 4 * 44100
+
+
+@needs_instruments
+def test_one_run_at_a_time_and_broken_songs_are_made_again(tmp_path):
+    with locked(tmp_path), pytest.raises(InputError, match=f"{tmp_path}: another run"):
+        make_builtin_songs(tmp_path, n_train=1, n_test=0, duration=4.0)
+    make_builtin_songs(tmp_path, n_train=1, n_test=0, duration=4.0)
+    before = contents(tmp_path)
+    (tmp_path / "train" / "train_01" / "bass.wav").unlink()
+    (tmp_path / "train" / ".0123abcd.tmp").mkdir()  # of a run that was killed
+    make_builtin_songs(tmp_path, n_train=1, n_test=0, duration=4.0)
+    assert contents(tmp_path) == before and not list(tmp_path.rglob(".*"))
+    with locked(tmp_path):  # reading needs no lock
+        assert make_builtin_songs(tmp_path, n_train=1, n_test=0, duration=4.0) == tmp_path
+    (tmp_path / "builtin.json").write_text("{")
+    with pytest.raises(InputError, match="builtin.json: damaged; remove"):
+        make_builtin_songs(tmp_path, n_train=1, n_test=0, duration=4.0)
 
 
 @needs_instruments

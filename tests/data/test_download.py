@@ -179,8 +179,8 @@ def test_ctrl_c_keeps_what_was_received(server, tmp_path, monkeypatch):
 
 
 def test_interrupted_unpacking_needs_no_second_download(server, tmp_path, monkeypatch):
-    def interrupted(*arguments):
-        arguments[2].mkdir()
+    def interrupted(file, members, prefix, work, n_bytes):
+        (work / "train").mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -264,3 +264,34 @@ def test_damaged_archives_leave_nothing_unpacked(server, tmp_path, monkeypatch, 
         download("sample", tmp_path)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["sample.zip"]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "reason"),
+    [
+        (8, 1, "'train/a/vocals.wav' in it is encrypted"),
+        (10, 96, "'train/a/vocals.wav' in it is compressed in an unknown way"),
+        (10, zipfile.ZIP_LZMA, "damaged"),
+        (10, zipfile.ZIP_STORED, "damaged"),
+        (24, 7, "damaged"),  # states a size that is not its own
+    ],
+)
+def test_members_that_cannot_be_unpacked(server, tmp_path, monkeypatch, position, value, reason):
+    whole = bytearray(GOOD)
+    whole[whole.index(b"PK\x01\x02") + position] = value  # in the list of members
+    server.content = bytes(whole)
+    expect(server, monkeypatch)
+    with pytest.raises(InputError, match=f"sample.zip: {reason}.* remove") as caught:
+        download("sample", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["sample.zip"]
+
+
+def test_second_download_to_the_folder_is_refused_and_leftovers_are_removed(server, tmp_path):
+    half = tmp_path / ".0123abcd.tmp"  # of a run that was killed while unpacking
+    (half / "train").mkdir(parents=True)
+    with files.locked(tmp_path), pytest.raises(InputError, match=f"{tmp_path}: another run"):
+        download("sample", tmp_path)
+    check_whole(download("sample", tmp_path))
+    with files.locked(tmp_path):
+        assert download("sample", tmp_path) == tmp_path / "sample"  # reading needs no lock

@@ -17,6 +17,7 @@ from asteroid_tfswa.data import decode, musdb18
 from asteroid_tfswa.data.prepare import prepare
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import locked
 from tests.data.raw_sets import (
     RATE,
     SOURCES,
@@ -95,6 +96,57 @@ def test_joined_files_are_prepared_whole(source):
     data = run(source)
     (song,) = [song for song in data.splits["train"] + data.splits["valid"] if song.name == "e"]
     assert song.n_samples == 100_000 == len(read(song.mixture)) == len(read(song.stems["bass"]))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_files_a_little_apart_are_cut_or_padded_to_the_usual_length(source, suffix):
+    folder = source / "test" / "t"
+    shutil.rmtree(folder)
+    write_song(folder, suffix, stems=["vocals", "bass", "choir", "organ"])
+    write_song(folder, suffix, stems=["vocals"], n_samples=2400)
+    sf.write(folder / f"bass.{suffix}", noise(1, 1200), RATE)
+    data = run(source)
+    song = data.splits["test"][0]
+    waves = {stem: read(path) for stem, path in song.stems.items()}
+    assert {len(wave) for wave in waves.values()} == {2000} == {song.n_samples}
+    np.testing.assert_allclose(waves["vocals"], noise(0, 2400)[:2000], atol=2**-15)
+    np.testing.assert_allclose(waves["bass"][:1200], noise(1, 1200), atol=2**-15)
+    assert not waves["bass"][1200:].any()
+    np.testing.assert_allclose(read(song.mixture), sum(waves.values()), atol=1e-6)
+    assert data.notes == [
+        "1 song: files that differed by up to 0.1 s in length were cut or padded."
+    ]
+    assert "n_samples of bass is 1200, that of choir" in failure_again(source, tolerance=0.05)
+
+
+def failure_again(source, **options):
+    shutil.rmtree(source.parent / "prepared")
+    return failure(source, **options)
+
+
+def test_mono_stems_and_songs_are_spread(source):
+    write_song(source / "test" / "t", stems=["vocals"], n_channels=1)
+    write_song(source / "train" / "a", "flac", n_channels=1)
+    for stem in SOURCES:
+        (source / "train" / "a" / f"{stem}.wav").unlink()
+    data = run(source)
+    vocals = read(data.splits["test"][0].stems["vocals"])
+    np.testing.assert_allclose(vocals, noise(0, 2000, 1).repeat(2, axis=1), atol=2**-15)
+    assert data.n_channels == 2 and data.notes == ["2 songs: mono files were spread to 2 channels."]
+
+
+def test_missing_stems_can_be_silent(source):
+    (source / "train" / "a" / "vocals.wav").unlink()
+    (source / "test" / "t" / "bass.wav").unlink()
+    data = run(source, missing_stems="silence")
+    song = data.splits["test"][0]
+    assert not read(song.stems["bass"]).any() and list(song.stems) == ["bass", "vocals"]
+    np.testing.assert_array_equal(read(song.mixture), read(song.stems["vocals"]))
+    assert data.notes == ["2 songs: stems that are missing are silent (bass, vocals)."]
+    (source / "train" / "empty").mkdir()
+    shutil.rmtree(source.parent / "prepared")
+    message = failure(source, missing_stems="silence")
+    assert "empty: the stem 'vocals' is missing (found: no audio files)" in message
 
 
 @needs_ffmpeg
@@ -246,6 +298,85 @@ def test_ctrl_c_leaves_no_half_song_and_preparing_again_completes(source):
     assert all(sf.info(mixture).frames == 1_000_000 for mixture in finished)
     assert not list(prepared.rglob(".*"))
     assert len(run(source).splits["train"]) == 3
+
+
+def snapshot(folder):
+    return {
+        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_second_run_is_refused_and_readers_are_not(source):
+    prepared = source.parent / "prepared"
+    with locked(prepared):
+        assert f"{prepared}: another run is writing to it" in failure(source)
+    data = run(source)
+    with locked(prepared):
+        assert run(source) == data == read_prepared(prepared)
+
+
+def test_what_killed_runs_left_is_removed(source):
+    prepared = source.parent / "prepared"
+    run(source)
+    whole = snapshot(prepared)
+    (prepared / "dataset.json").unlink()
+    shutil.rmtree(prepared / "train" / "a", ignore_errors=True)
+    for folder in (prepared, prepared / "train", prepared / "test"):
+        (folder / ".0123abcd.tmp").mkdir()
+        (folder / ".0123abcd.tmp" / "bass.wav").touch()
+        (folder / ".0123abce.tmp.json").touch()
+    run(source)
+    assert snapshot(prepared) == whole
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda prepared: (prepared / "dataset.json").write_text('{"name": "half'),
+        lambda prepared: (prepared / "dataset.json").write_text("[]"),
+        lambda prepared: (prepared / "options.json").write_bytes(b"\xff"),
+        lambda prepared: (prepared / "test/t/vocals.wav").unlink(),
+        lambda prepared: (prepared / "test/t/mixture.wav").write_bytes(b"RIFF"),
+        lambda prepared: shutil.rmtree(prepared / "test/t"),
+        lambda prepared: [
+            (prepared / "dataset.json").unlink(),
+            (prepared / "test/t/song.json").write_text('{"name": "t", "n_samples": "x"}'),
+        ],
+        lambda prepared: [
+            (prepared / "dataset.json").unlink(),
+            (prepared / "test/t/extra.wav").unlink(),
+        ],
+    ],
+)
+def test_what_is_damaged_or_missing_is_made_again(source, damage):
+    write_song(source / "test" / "t", stems=[*SOURCES, "extra"])
+    prepared = source.parent / "prepared"
+    run(source)
+    whole = snapshot(prepared)
+    damage(prepared)
+    assert snapshot(prepared) != whole
+    data = run(source)
+    after = snapshot(prepared)
+    if after["options.json"] == b"\xff":  # dataset.json has them too
+        after["options.json"] = whole["options.json"]
+    assert after == whole and list(data.splits["test"][0].stems) == ["bass", "extra", "vocals"]
+
+
+def test_damage_that_cannot_be_made_good_is_one_line_with_the_remedy(source):
+    prepared = source.parent / "prepared"
+    run(source)
+    (prepared / "options.json").write_text("{}")
+    (prepared / "dataset.json").write_text("")
+    with pytest.raises(InputError, match="prepared cannot be used, .* is damaged; remove it"):
+        run(source)
+    shutil.rmtree(prepared)
+    prepared.mkdir()
+    (prepared / "dataset.json").write_text("[1, 2]")  # somebody else's
+    with pytest.raises(InputError, match="dataset.json is damaged; remove it or choose"):
+        run(source)
+    assert (prepared / "dataset.json").read_text() == "[1, 2]"
 
 
 def test_dataset_file_states_source_and_split(source):
