@@ -9,11 +9,13 @@ first two channels, the next two, and so on; one that is left over as mono.
 """
 
 import sys
+from pathlib import Path
 
 from asteroid_tfswa.audio.write import DEFAULT_BITS, AudioFormat
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.errors import one_line
 from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.separate import choose_device, separate_files
 from asteroid_tfswa.separate.names import OUTPUT
 from asteroid_tfswa.separate.runner import PRECISIONS
@@ -65,6 +67,18 @@ def add_arguments(parser):
         default="rescale",
         help="where stems would clip in the format: rescale lowers all stems of the song alike, "
         "clamp cuts off what is too loud, none leaves it to the format (default: rescale)",
+    )
+    group.add_argument(
+        "--page",
+        action="store_true",
+        help="write DIR/page/index.html as well, to hear and mix the stems in a browser",
+    )
+    group.add_argument(
+        "--page-megabytes",
+        type=float,
+        default=200,
+        metavar="MB",
+        help="how large the page may become; songs that do not fit are shortened (default: 200)",
     )
     group.add_argument(
         "--overwrite", action="store_true", help="separate songs again whose stems exist"
@@ -122,6 +136,7 @@ def add_arguments(parser):
 
 def run(args):
     """Run the command."""
+    check_megabytes(args.page_megabytes)
     form = AudioFormat(args.format, args.bits)
     model = MusicModel.from_pretrained(args.model).to(choose_device(args.device)).eval()
     with warnings_in_lines():
@@ -149,8 +164,20 @@ def run(args):
     if report.failed:
         parts.append(f"{len(report.failed)} failed:")
     print(", ".join(parts), *report.failed, sep="\n  ", file=sys.stderr)
+    if args.page and report.stems:
+        print(f"Page: {one_line(_write_page(report, args))}", file=sys.stderr)
     if report.failed:
         sys.exit(1)
+
+
+def _write_page(report, args):
+    hop = args.segment * (1 - args.overlap)  # seconds
+    songs = [
+        PageSong(song.name, song, stems, hop=hop, overlap=args.segment - hop)
+        for song, stems in sorted(report.stems.items())
+    ]
+    folder = Path(args.output_dir) / "page"
+    return write_page(folder, "Separated songs", songs, megabytes=args.page_megabytes)
 
 
 def _names(text):

@@ -3,6 +3,6 @@
 `write_page` writes one folder that opens from disk: no server, no network, no build step.
 """
 
-from asteroid_tfswa.page.page import PageSong, write_page
+from asteroid_tfswa.page.page import PageSong, check_megabytes, write_page
 
-__all__ = ["PageSong", "write_page"]
+__all__ = ["PageSong", "check_megabytes", "write_page"]

@@ -11,6 +11,7 @@ from string import Template
 import numpy as np
 from tqdm import tqdm
 
+from asteroid_tfswa.arguments import number
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, temporary_name
 from asteroid_tfswa.page import checks, media, pictures
@@ -64,6 +65,7 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
     Raises:
         InputError: if a file cannot be read, or not a second of each song fits.
     """
+    check_megabytes(megabytes)
     folder = Path(folder)
     if folder.exists() and not (folder / "index.html").is_file() and any(folder.iterdir()):
         raise InputError(f"{folder}: holds other files than a page; choose another folder")
@@ -80,8 +82,8 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
     with atomic_folder(made) as tmp:
         (tmp / "media").mkdir()
         data = [
-            _write_song(tmp, number, song, seconds)
-            for number, song in enumerate(tqdm(songs, desc="page", unit="song", disable=None))
+            _write_song(tmp, i, song, seconds)
+            for i, song in enumerate(tqdm(songs, desc="page", unit="song", disable=None))
         ]
         (tmp / "index.html").write_text(
             _html(title, summary, songs, data, sections), encoding="utf-8"
@@ -93,6 +95,11 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
     else:
         made.rename(folder)
     return folder / "index.html"
+
+
+def check_megabytes(megabytes):
+    """Raise InputError for a size that no page can have."""
+    number("page_megabytes", megabytes, 0, 100_000)
 
 
 def _write_song(folder, number, song, seconds):
@@ -180,9 +187,9 @@ def _table(songs, data):
         for column in ("Song", "Length (s)", *columns)
     )
     rows = []
-    for number, (song, known) in enumerate(zip(songs, data)):
+    for i, (song, known) in enumerate(zip(songs, data)):
         cells = [
-            f'<td><button type="button" class="open" data-song="{number}">'
+            f'<td><button type="button" class="open" data-song="{i}">'
             f"{escape(song.name)}</button></td>",
             f'<td data-value="{known["seconds"]:.3f}">{known["seconds"]:.0f}</td>',
         ]

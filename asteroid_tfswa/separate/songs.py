@@ -38,11 +38,24 @@ class Report:
         done (list of Path): songs that were separated.
         skipped (list of Path): songs whose stems existed.
         failed (list of str): a line for each input that could not be separated.
+        stems (dict): ``{song: {stem: file}}`` of the songs that were separated or skipped.
     """
 
     done: list = field(default_factory=list)
     skipped: list = field(default_factory=list)
     failed: list = field(default_factory=list)
+    stems: dict = field(default_factory=dict)
+
+    def finish(self, song, stems, skipped):
+        """Note a song whose stems exist now.
+
+        Args:
+            song (Path): the song.
+            stems (dict[str, Path]): their files by name.
+            skipped (bool): whether they existed before.
+        """
+        (self.skipped if skipped else self.done).append(song)
+        self.stems[song] = stems
 
     def fail(self, given, reason):
         """Note why an input failed, and show it at once.
@@ -110,7 +123,7 @@ def separate_files(
     for song, paths in _name_stems(songs, report, output_dir, output, plan):
         try:
             if not overwrite and _exist(paths):
-                report.skipped.append(song)
+                report.finish(song, dict(zip(plan.names, paths)), skipped=True)
                 for folder in {path.parent for path in paths}:
                     tidy(folder)
             else:
@@ -129,14 +142,15 @@ def separate_files(
 
         def separate(task):
             audio, paths = task
+            stems = dict(zip(plan.names, paths))
             bar.set_description(one_line(audio.path.name))
             try:
                 with stem_folders(paths):
                     if not overwrite and _exist(paths):  # another run has made them meanwhile
-                        report.skipped.append(audio.path)
+                        report.finish(audio.path, stems, skipped=True)
                         return
                     separate_audio(model, audio, paths, plan, progress=progress, **kwargs)
-                report.done.append(audio.path)
+                report.finish(audio.path, stems, skipped=False)
             except FAILURES as err:
                 report.fail(audio.path, err)
             except CancelledError:

@@ -1,6 +1,8 @@
 """The command separate: many files, through all that can go wrong, in real processes too."""
 
+import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -85,6 +87,23 @@ def test_options_reach_the_files(folder):
     assert soundfile.info("out/song/drums.wav").subtype == "PCM_16"
     stems = [soundfile.read(f"out/{name} of song.wav")[0] for name in ("vocals", "drums")]
     assert np.abs(sum(stems) - soundfile.read("song.wav")[0]).max() < 1e-4
+
+
+def test_page_has_all_songs_that_have_stems(folder, capsys):
+    write("songs/one.wav")
+    write("songs/cd2/two.mp3")
+    assert run("songs") == 0
+    Path("separated/one/vocals.wav").unlink()
+    assert run("songs", "--page", "--format", "wav") == 0
+    assert capsys.readouterr().err.endswith("Page: separated/page/index.html\n")
+    data = re.search(r'id="data">(.*?)</script>', Path("separated/page/index.html").read_text())
+    songs = json.loads(data[1])
+    assert [song["name"] for song in songs] == ["two.mp3", "one.wav"]
+    for song in songs:
+        stems = [track["stem"] for track in song["tracks"]]
+        assert stems == [None, "vocals", "drums"] and not song["hasReferences"]
+    assert run("songs", "--page", "--page-megabytes", "nan") == 1
+    assert "page_megabytes" in capsys.readouterr().err
 
 
 def test_what_exists_is_skipped_unless_told(folder, capsys):
