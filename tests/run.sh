@@ -5,9 +5,10 @@ set -e
 python_path=
 if [[ $1 == --python_path ]]; then
   python_path=$2
+  [[ $2 != */* || $2 == /* ]] || python_path=$PWD/$2
   shift 2
 fi
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . egs/musdb18/local/environment.sh
 export OMP_NUM_THREADS=1 # two processes share two cores: more threads would wait for each other
-"$python_path" -m pytest tests -n 2 --dist loadfile "$@"
+exec "$python_path" -m pytest tests -n 2 --dist loadfile "$@"

@@ -14,14 +14,13 @@
 #   --musdb18_dir DIR    folder with train/ and test/: songs as *.stem.mp4, or folders of stems as wav, flac, ogg or mp3
 #   --download NAME      musdb18hq, musdb18 or sample: fetch it into data/
 #   --data_dir DIR       prepared data (default: data/<name of the data set>)
-#   --exp_dir DIR        training and results (default: exp/train_tfswaunet_<tag>)
-#   --tag NAME           name of the training (default: name of the data set)
+#   --exp_dir DIR        training run and results (default: exp/train_tfswaunet_<tag>)
+#   --tag NAME           name of the training run (default: name of the data set)
 #   --id LIST            GPUs, "0" or "0,1", or cpu (default: all GPUs, or the CPU where there is none)
 #   --python_path FILE   Python to use as it is (default: .venv in the checkout, made when missing)
 #   --conf FILE          configuration (default: local/conf.yml; local/demo.yml for the built-in songs)
 
 set -e
-set -o pipefail
 
 stage=0
 stop_stage=2
@@ -34,8 +33,10 @@ id=
 python_path=
 conf=
 
+script_options="stage stop_stage musdb18_dir download data_dir exp_dir tag id python_path conf"
+
 _user_dir=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . utils/parse_options.sh # the rest, keys of the configuration, is in conf_options
 . local/paths.sh
 . local/environment.sh
@@ -44,18 +45,18 @@ export PYTHONUNBUFFERED=1
 mkdir -p logs
 if [[ $stage -le 0 && $stop_stage -ge 0 ]]; then
   echo "Stage 0: data in $data_dir"
-  "$python_path" local/prepare_data.py --musdb18_dir "$musdb18_dir" --download "$download" \
-    --data_dir "$data_dir" --conf "$conf" "${conf_options[@]}" | tee -i "logs/data_$tag.log"
+  run_stage "logs/data_$tag.log" "$python_path" local/prepare_data.py --musdb18_dir "$musdb18_dir" \
+    --download "$download" --data_dir "$data_dir" --conf "$conf" "${conf_options[@]}"
 fi
 
 if [[ $stage -le 1 && $stop_stage -ge 1 ]]; then
   echo "Stage 1: training in $exp_dir"
-  "$python_path" train.py --data_dir "$data_dir" --exp_dir "$exp_dir" --id "$id" \
-    --conf "$conf" "${conf_options[@]}" | tee -i "logs/train_$tag.log"
+  run_stage "logs/train_$tag.log" "$python_path" train.py --data_dir "$data_dir" --exp_dir "$exp_dir" \
+    --id "$id" --conf "$conf" "${conf_options[@]}"
 fi
 
 if [[ $stage -le 2 && $stop_stage -ge 2 ]]; then
   echo "Stage 2: separation and scores in $exp_dir"
-  "$python_path" eval.py --data_dir "$data_dir" --exp_dir "$exp_dir" --id "$id" \
-    --conf "$conf" "${conf_options[@]}" | tee -i "logs/eval_$tag.log"
+  run_stage "logs/eval_$tag.log" "$python_path" eval.py --data_dir "$data_dir" --exp_dir "$exp_dir" \
+    --id "$id" --conf "$conf" "${conf_options[@]}"
 fi
