@@ -15,12 +15,13 @@ from asteroid_tfswa.errors import InputError
 
 
 class TrainSegments(Dataset):
-    """Random segments of songs, mixed anew: item number `n` is drawn from `(seed, n)` alone.
+    """Random segments of songs in new mixtures: item number `n` is drawn from `(seed, n)` alone.
 
     With random mixing every stem comes from a song and a position of its own; without, all stems
-    come from one song and one position. Each stem then has a random gain and, by chance, its
-    channels in reverse order. The mixture is the sum of all stems of the set, those that are not
-    among `sources` included. A stem that the song drawn does not have is silent in that item.
+    come from one song and one position. Each stem then has a random gain and, with a given
+    probability, its channels in reverse order. The mixture is the sum of all stems of the set,
+    including those that are not among `sources`. A stem that the song drawn does not have is silent
+    in that item.
 
     Only the segments are read from disk.
 
@@ -103,7 +104,7 @@ class TrainSegments(Dataset):
         swap = rng.random() < self.channel_swap
         if name not in song.stems:
             return np.zeros((song.n_channels, self.n_samples), dtype=np.float32)
-        wave = gain * read_segment(song.stems[name], start, self.n_samples)
+        wave = gain * read_segment(song.stems[name], start, self.n_samples, song)
         return wave[::-1] if swap else wave
 
 
@@ -139,15 +140,19 @@ class ValidChunks(Dataset):
 
         Returns:
             tuple: mixture (n_channels, time) and targets (n_src, n_channels, time) as float32
-            tensors, the index of the song, and how many of the samples are the song's.
+            tensors, the index of the song, and how many of the samples are the song's. Numbers
+            beyond the last one are silence of no song's samples, see `ShardSampler`.
         """
+        if number >= len(self.chunks):
+            silence = torch.zeros(1 + len(self.sources), self.songs[0].n_channels, self.n_samples)
+            return silence[0], silence[1:], 0, 0
         index, start = self.chunks[number]
         song = self.songs[index]
         n_valid = min(self.n_samples, song.n_samples - start)
         paths = [song.mixture] + [song.stems[name] for name in self.sources]
         waves = np.zeros((len(paths), song.n_channels, self.n_samples), dtype=np.float32)
         for wave, path in zip(waves, paths):
-            wave[:, :n_valid] = read_segment(path, start, n_valid)
+            wave[:, :n_valid] = read_segment(path, start, n_valid, song)
         waves = torch.from_numpy(waves)  # (1 + n_src, n_channels, time)
         return waves[0], waves[1:], index, n_valid
 
@@ -156,8 +161,8 @@ class EpochSampler(Sampler):
     """The numbers of the items that this process draws in this epoch.
 
     Epoch e is the items `e * epoch_size` to `(e + 1) * epoch_size - 1`, dealt to the processes in
-    turn. All get the same number of items; up to one item less than there are processes is left
-    out. Rank and number of processes are asked of `torch.distributed` when iterating.
+    turn. All get the same number of items; up to `world_size - 1` items are dropped. Rank and
+    number of processes are those of `torch.distributed` at the time of iterating.
 
     Args:
         epoch_size (int): number of items of one epoch, over all processes.
@@ -183,7 +188,9 @@ class EpochSampler(Sampler):
 class ShardSampler(Sampler):
     """Every item of a data set exactly once over all processes, dealt to them in turn.
 
-    Processes may differ by one item: nothing is repeated to make them equal.
+    Processes may differ by one item: nothing is repeated to make them equal. One that would have
+    none gets the number `n_items`: Lightning's validation, and all that its processes do together
+    there, leaves out a process without a batch.
 
     Args:
         n_items (int): length of the data set.
@@ -194,7 +201,7 @@ class ShardSampler(Sampler):
 
     def _numbers(self):
         rank, world = rank_and_world()
-        return range(rank, self.n_items, world)
+        return range(rank, self.n_items, world) or range(self.n_items, self.n_items + 1)
 
     def __len__(self):
         return len(self._numbers())
@@ -243,29 +250,41 @@ def n_samples_of(segment, sample_rate):
     return n_samples
 
 
-def read_segment(path, start, n_samples):
-    """Read part of an audio file.
+def read_segment(path, start, n_samples, song):
+    """Read part of a prepared file, which may have changed since it was prepared.
 
     Args:
-        path (str or Path): any file that libsndfile reads.
+        path (str or Path): a WAV file.
         start (int): first sample.
         n_samples (int): samples to read, per channel.
+        song (Song): the song that it belongs to, whose rate and channels it must have.
 
     Returns:
         numpy.ndarray: (n_channels, n_samples), float32.
 
     Raises:
-        InputError: if the file cannot be read or ends too early.
+        InputError: if the file cannot be read, is not as it was prepared, or has samples that are
+            not numbers.
     """
     try:
-        wave, _ = soundfile.read(
-            str(path), start=start, frames=n_samples, dtype="float32", always_2d=True
-        )
-    except (soundfile.LibsndfileError, OSError) as error:
+        with soundfile.SoundFile(path) as file:
+            found = (file.samplerate, file.channels)
+            if found != (song.sample_rate, song.n_channels):
+                raise InputError(
+                    f"{path}: {found[0]} Hz and {found[1]} channels, expected {song.sample_rate} "
+                    f"Hz and {song.n_channels}; the file was changed, run stage 0 again"
+                )
+            file.seek(min(start, file.frames))
+            wave = file.read(n_samples, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run stage 0 again") from error
     if len(wave) < n_samples:
         raise InputError(
-            f"{path}: ends at sample {start + len(wave)}, expected at least {start + n_samples}; "
-            "the file was changed or cut off, run stage 0 again"
+            f"{path}: ends before sample {start + n_samples}; the file was changed or cut off, run "
+            "stage 0 again"
+        )
+    if not np.isfinite(wave.sum()):
+        raise InputError(
+            f"{path}: samples from {start} on are not finite numbers; run stage 0 again"
         )
     return wave.T

@@ -1,21 +1,21 @@
-"""The states that a training keeps on disk: how it goes on, and what it hands over.
+"""What a training run keeps on disk: the state it continues from, and the model it produces.
 
-`checkpoints/last.ckpt` is where a training goes on, `checkpoints/best.ckpt` its best epoch, both
+`checkpoints/last.ckpt` is where a run continues, `checkpoints/best.ckpt` its best epoch, both
 Lightning's. `best_model.pth` is the model of the best epoch, for `from_pretrained`.
 """
 
-import pickle
+import contextlib
 
 import torch
-from asteroid.utils import flatten_dict
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.torch_files import load_torch_file
 
-# Keys and sections that may change between a start and the next: an epoch stays what it was.
-MAY_CHANGE = ("training.epochs", "training.compile", "data.num_workers", "separation")
+# What a checkpoint of a run has at least.
+CONTENT = {"state_dict": dict, "epoch": int, "training_config": dict, "metrics": dict}
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -23,86 +23,84 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     Lightning's own goes by way of the system's temporary folder: from another disk that is a copy,
     which can stop halfway.
+
+    Args:
+        stop (StopSignals): of the run; it does not stop while a checkpoint is written.
     """
 
+    def __init__(self, stop):
+        super().__init__()
+        self.stop = stop
+
     def save_checkpoint(self, checkpoint, path, storage_options=None):
-        """Save a dict to `path`, whole or not at all."""
-        with atomic_write(path) as tmp:
-            torch.save(checkpoint, tmp)
+        """Save a dict to `path`, whole or not at all; see `save`."""
+        with self.stop.held():
+            save(checkpoint, path)
 
     def load_checkpoint(self, path, map_location=None, weights_only=True):
         """Load a dict from `path`, see `load_checkpoint`."""
         return load_checkpoint(path)
 
 
-def load_checkpoint(path):
-    """Load a checkpoint of a training on the CPU.
+def save(content, path):
+    """Save with `torch.save`, whole or not at all.
+
+    Args:
+        content (dict): tensors and plain values.
+        path (str or Path): the file.
+
+    Raises:
+        InputError: if it cannot be written; what the file held before stays.
+    """
+    try:
+        # Into an open file: by name, torch would write that temporary name into it.
+        with atomic_write(path) as tmp, open(tmp, "wb") as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "the disk may be full"
+        raise InputError(
+            f"{path}: cannot be written ({reason}); make room and run the same command again, "
+            "earlier epochs are saved"
+        ) from error
+
+
+def load_checkpoint(path, remedy="choose another exp_dir"):
+    """Load a checkpoint of a training run on the CPU.
 
     Args:
         path (str or Path): a file of `SafeCheckpointIO`.
+        remedy (str): what to do if it cannot be used; ends the message.
 
     Returns:
         dict: Lightning's checkpoint, with "training_config" and "metrics".
 
     Raises:
-        InputError: if the file is damaged or holds anything but tensors and plain values.
+        InputError: if the file is damaged, holds anything but tensors and plain values, or is no
+            checkpoint of a training run.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{path}: is not a checkpoint of a training, or is damaged; remove it to train anew"
-        ) from error
-
-
-def check_continues(exp_dir, conf, steps_per_epoch):
-    """See whether a folder holds a training to go on with.
-
-    Args:
-        exp_dir (Path): folder of the training.
-        conf (dict): the configuration asked for.
-        steps_per_epoch (int): optimizer steps of one epoch now.
-
-    Returns:
-        int: epochs done; 0 if nothing was saved.
-
-    Raises:
-        InputError: if what is there had another configuration or number of devices, or is damaged.
-    """
-    last, conf_file = exp_dir / "checkpoints" / "last.ckpt", exp_dir / "conf.yml"
-    if not last.exists():
-        return 0
-    checkpoint = load_checkpoint(last)
-    before, now = (flatten_dict(c, sep=".") for c in (checkpoint["training_config"], conf))
-    for key in sorted(before.keys() | now.keys()):
-        if key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE:
-            continue
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"{key}: {now.get(key)} differs from {before.get(key)}, with which the training in "
-                f"{exp_dir} began ({conf_file}); use that value or another folder"
-            )
-    epochs = checkpoint["epoch"] + 1
-    if checkpoint["global_step"] != epochs * steps_per_epoch:
-        raise InputError(
-            f"devices: the training in {exp_dir} began on another number of devices "
-            f"({checkpoint['global_step'] // epochs} steps an epoch, now {steps_per_epoch}); use "
-            "as many or another folder"
-        )
-    return epochs
+    checkpoint = load_torch_file(path, remedy)
+    wrong = not isinstance(checkpoint, dict) or [
+        key for key, kind in CONTENT.items() if not isinstance(checkpoint.get(key), kind)
+    ]
+    if wrong:
+        raise InputError(f"{path} is not a checkpoint of a training run; {remedy}")
+    return checkpoint
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best epoch, and knows its score also after its folder was moved.
+    """Keeps the best epoch and still knows its score after the folder has moved.
 
-    Lightning's own forgets the score then, and takes the next epoch for the best.
+    Lightning's own loses the score and takes the next epoch for the best.
     """
 
     def load_state_dict(self, state_dict):
-        """Take up the score, at the place where the file is now."""
+        """Take the score from the file, if it exists, at the place where it is now."""
         path, score = self.format_checkpoint_name({}), state_dict["best_model_score"]
+        with contextlib.suppress(InputError, KeyError, TypeError):
+            score = torch.tensor(load_checkpoint(path)["metrics"][self.monitor])
         here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
-        super().load_state_dict({**state_dict, **here, "best_k_models": {path: score}})
+        best = {"best_model_score": score, "best_k_models": {path: score}}
+        super().load_state_dict({**state_dict, **here, **best})
 
 
 def checkpoint_callbacks(folder, monitor):
@@ -126,12 +124,12 @@ def checkpoint_callbacks(folder, monitor):
     ]
 
 
-def save_best_model(model, best_checkpoint, data, path):
+def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
     """Write the model of the best epoch, as `from_pretrained` reads it.
 
-    Beside what `model.serialize()` gives the file has "training_config", "metrics" ("val_loss",
-    "val_usdr" and "epoch", counted from 1) and, by the names that Asteroid publishes models with,
-    "dataset", "task" and "licenses".
+    Beside what `model.serialize()` returns the file has "training_config", "metrics" ("val_loss",
+    "val_usdr" and "epoch", counted from 1), "n_epochs" and, by the names that Asteroid publishes
+    models with, "dataset", "task" and "licenses".
 
     Args:
         model (asteroid.models.base_models.BaseModel): has the best weights and is on the CPU
@@ -139,9 +137,10 @@ def save_best_model(model, best_checkpoint, data, path):
         best_checkpoint (Path): the best epoch's checkpoint.
         data (PreparedData): what the model was trained on.
         path (Path): the file to write.
+        n_epochs (int): of how many epochs at least this is the best one. Default 0, not known.
 
     Raises:
-        InputError: if the checkpoint cannot be read.
+        InputError: if the checkpoint cannot be read or the file cannot be written.
     """
     checkpoint = load_checkpoint(best_checkpoint)
     weights = {
@@ -153,14 +152,31 @@ def save_best_model(model, best_checkpoint, data, path):
     # The fields that Asteroid's licence notice reads; the licence's own text says all we know.
     license_notice = dict.fromkeys(("title_link", "author", "author_link", "license_link"), "")
     license_notice |= {"title": data.name, "license": data.license, "non_commercial": False}
+    epoch = checkpoint["epoch"] + 1
     package = model.serialize()
     package |= {
         "training_config": checkpoint["training_config"],
-        "metrics": {**checkpoint["metrics"], "epoch": checkpoint["epoch"] + 1},
+        "metrics": {**checkpoint["metrics"], "epoch": epoch},
+        "n_epochs": max(n_epochs, epoch),
+        "data_fingerprint": checkpoint.get("data_fingerprint"),
         "dataset": data.name,
         "task": "music source separation",
         "licenses": [license_notice],
     }
-    # Into an open file: by name, torch would write that temporary name into it.
-    with atomic_write(path) as tmp, open(tmp, "wb") as file:
-        torch.save(package, file)
+    save(package, path)
+
+
+def load_best_model(model, path):
+    """Load the weights of a run whose checkpoints are gone.
+
+    Args:
+        model (asteroid.models.base_models.BaseModel): takes them.
+        path (Path): a file of `save_best_model`.
+
+    Raises:
+        InputError: if they do not fit.
+    """
+    try:
+        model.cpu().load_state_dict(load_torch_file(path)["state_dict"])
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is of another network; choose another exp_dir") from error

@@ -1,4 +1,4 @@
-"""What the user sees while a model is trained."""
+"""What users see while a model is trained."""
 
 import time
 
@@ -7,9 +7,9 @@ from tqdm import tqdm
 
 
 class RunProgress(ProgressBar):
-    """One progress bar for the whole training, and one line for each epoch that is done.
+    """One progress bar for the whole run, and one line for each epoch that is done.
 
-    The time left counts the validations too. Where the output is not a terminal only the lines are
+    The time left includes validation. Where the output is not a terminal only the lines are
     written.
     """
 
@@ -27,7 +27,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer, pl_module):
-        """Open the bar at what earlier runs have done."""
+        """Start the bar where earlier runs have stopped."""
         done = trainer.current_epoch * trainer.num_training_batches
         self._first_epoch, self._start = trainer.current_epoch, time.monotonic()
         self._bar = tqdm(
@@ -40,20 +40,21 @@ class RunProgress(ProgressBar):
         )
 
     def on_train_epoch_start(self, trainer, pl_module):
-        """Name the epoch."""
+        """Show which epoch it is: validation has replaced the description."""
         self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        """Move the bar."""
-        self._bar.set_postfix(loss=f"{trainer.callback_metrics['loss']:.4f}", refresh=False)
+        """Count the batch, and show the loss now and then: to look at it means to wait for it."""
+        if not self._bar.disable and batch_idx % trainer.log_every_n_steps == 0:
+            self._bar.set_postfix(loss=f"{trainer.callback_metrics['loss']:.4f}", refresh=False)
         self._bar.update()
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        """Show how far the validation is."""
+        """Show the progress of the validation."""
         self._bar.set_description(f"validation {batch_idx + 1}/{trainer.num_val_batches[0]}")
 
     def on_train_epoch_end(self, trainer, pl_module):
-        """Write the epoch's line."""
+        """Write the line of the epoch, which stays when the bar moves on."""
         if not self._enabled:
             return
         epoch, metrics = trainer.current_epoch + 1, trainer.callback_metrics

@@ -5,6 +5,7 @@ import math
 import torch
 from asteroid.engine import System
 from asteroid.utils import flatten_dict
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LambdaLR
 
 from asteroid_tfswa.devices import rank_and_world
@@ -32,13 +33,22 @@ class MusicSystem(System):
         val_loader (DataLoader): batches of `ValidChunks`.
         scheduler (torch.optim.lr_scheduler.LRScheduler): stepped after every optimizer step.
         config (dict): plain nested dict, saved in the checkpoints.
+        data_fingerprint (str, optional): of the songs, saved in the checkpoints.
     """
 
     default_monitor = "val_usdr"
-    # With more processes than validation chunks some have nothing to do, which is no mistake.
-    allow_zero_length_dataloader_with_multiple_devices = True
 
-    def __init__(self, model, optimizer, loss_func, train_loader, val_loader, scheduler, config):
+    def __init__(
+        self,
+        model,
+        optimizer,
+        loss_func,
+        train_loader,
+        val_loader,
+        scheduler,
+        config,
+        data_fingerprint=None,
+    ):
         super().__init__(
             model,
             optimizer,
@@ -48,6 +58,7 @@ class MusicSystem(System):
             {"scheduler": scheduler, "interval": "step"},
             config,
         )
+        self.data_fingerprint = data_fingerprint
         self.metrics = {}
 
     def _estimate(self, mixture, targets):
@@ -61,9 +72,13 @@ class MusicSystem(System):
         return estimates
 
     def _loss(self, estimates, targets):
-        # Half precision is for the network: differences of waveforms need all their digits.
+        # Half precision is for the network: the loss is a small difference of waveforms.
         with torch.autocast(estimates.device.type, enabled=False):
             return self.loss_func(estimates, targets)
+
+    def on_train_start(self):
+        """Begin to watch the loss."""
+        self.first_bad_step = torch.full((), math.inf, device=self.device)
 
     def training_step(self, batch, batch_nb):
         """Return the loss of a batch.
@@ -74,24 +89,37 @@ class MusicSystem(System):
 
         Returns:
             torch.Tensor: the loss, a scalar.
-
-        Raises:
-            InputError: if the loss is not a finite number.
         """
         mixture, targets = batch
         loss = self._loss(self._estimate(mixture, targets), targets)
-        self._check_finite("loss", loss.item())
+        # Noted on the device: to look at a number means to wait for it.
+        noted = self.first_bad_step.clamp(max=self.global_step)
+        self.first_bad_step = torch.where(loss.detach().isfinite(), self.first_bad_step, noted)
         self.log("loss", loss)
         self.log("train_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
+    def on_train_batch_end(self, outputs, batch, batch_nb):
+        """Look at the loss now and then, and before an epoch is validated and saved.
+
+        Raises:
+            InputError: on all processes, if the loss of one was not a finite number.
+        """
+        n_done = batch_nb + 1
+        if n_done % self.trainer.log_every_n_steps and n_done < self.trainer.num_training_batches:
+            return
+        step = over_ranks(self.first_bad_step, "MIN").item()
+        if step < math.inf:
+            self._refuse("loss", int(step))
+
     def on_validation_epoch_start(self):
-        """Start the sums anew, and make all processes validate, and save, the same model."""
+        """Reset the sums, and make all processes validate, and save, the same model."""
         _, world = rank_and_world()
-        for buffer in self.model.buffers():
-            # Running statistics of normalisation layers: each process has seen its own batches.
-            if world > 1 and buffer.is_floating_point():
-                buffer.copy_(sum_over_ranks(buffer.clone()) / world)
+        for module in self.model.modules():
+            # Each process has seen its own batches.
+            if world > 1 and isinstance(module, _BatchNorm) and module.track_running_stats:
+                for buffer in (module.running_mean, module.running_var):
+                    buffer.copy_(over_ranks(buffer.clone()) / world)
         songs, stems = len(self.val_loader.dataset.songs), len(self.val_loader.dataset.sources)
         double = {"dtype": torch.float64, "device": self.device}
         self.loss_and_samples = torch.zeros(2, **double)
@@ -123,9 +151,10 @@ class MusicSystem(System):
         Raises:
             InputError: if the loss is not a finite number, or every stem is silent.
         """
-        loss_sum, n_samples = sum_over_ranks(self.loss_and_samples).tolist()
-        self._check_finite("val_loss", loss_sum)
-        signal, error = sum_over_ranks(self.energies).unbind(-1)  # (songs, n_src) each
+        loss_sum, n_samples = over_ranks(self.loss_and_samples).tolist()
+        if not math.isfinite(loss_sum):
+            self._refuse("val_loss", self.global_step)
+        signal, error = over_ranks(self.energies).unbind(-1)  # (songs, n_src) each
         heard = signal > 0
         if not heard.any():
             raise InputError(
@@ -138,8 +167,9 @@ class MusicSystem(System):
         self.log_dict(self.metrics, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint):
-        """Save the configuration and the numbers of the last validation as well."""
+        """Save the configuration, the data's fingerprint and the last validation's numbers."""
         checkpoint["training_config"] = self.config
+        checkpoint["data_fingerprint"] = self.data_fingerprint
         checkpoint["metrics"] = self.metrics
 
     @staticmethod
@@ -158,26 +188,25 @@ class MusicSystem(System):
             key: value if isinstance(value, plain) else str(value) for key, value in flat.items()
         }
 
-    def _check_finite(self, name, value):
-        if not math.isfinite(value):
-            raise InputError(
-                f"{name} is {value} in epoch {self.current_epoch + 1}, step {self.global_step}; "
-                "lower lr, set gradient_clipping, or use precision 32-true (earlier epochs are "
-                "saved)"
-            )
+    def _refuse(self, name, step):
+        raise InputError(
+            f"{name} is not a finite number in epoch {self.current_epoch + 1}, step {step}; lower "
+            "lr, set gradient_clipping, or use precision 32-true (earlier epochs are saved)"
+        )
 
 
-def sum_over_ranks(tensor):
-    """Sum a tensor over all processes, in place.
+def over_ranks(tensor, operation="SUM"):
+    """Reduce a tensor over all processes, in place.
 
     Args:
         tensor (torch.Tensor): of the same shape on all.
+        operation (str): of `torch.distributed.ReduceOp`. Default ``"SUM"``.
 
     Returns:
         torch.Tensor: the same tensor; unchanged outside distributed training.
     """
     if rank_and_world()[1] > 1:
-        torch.distributed.all_reduce(tensor)
+        torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
     return tensor
 
 

@@ -1,51 +1,57 @@
-"""Training from prepared songs to `best_model.pth`; stopped and started again it goes on."""
+"""Training from prepared songs to `best_model.pth`; a run that was stopped continues."""
 
 import contextlib
 import logging
 import math
-import signal
 import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from asteroid.engine.optimizers import make_optimizer
 from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
-from torch.utils.data import DataLoader
 
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
 from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.checkpoints import (
     SafeCheckpointIO,
-    check_continues,
     checkpoint_callbacks,
+    load_best_model,
     save_best_model,
 )
+from asteroid_tfswa.engine.failures import explain
+from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.losses import get_loss
+from asteroid_tfswa.engine.processes import (
+    Loader,
+    StopCallback,
+    StopSignals,
+    Strategy,
+    signals_blocked,
+)
 from asteroid_tfswa.engine.progress import RunProgress
+from asteroid_tfswa.engine.resume import ExpDir, training_fingerprint
 from asteroid_tfswa.engine.system import MusicSystem, make_scheduler
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.files import locked
 
 
-def train(model, data, conf, exp_dir, devices=""):
-    """Train a model, or go on with its training.
+def train(model, data, conf, exp_dir, devices="", defaults=None):
+    """Train a model, or continue its training run.
 
     `exp_dir` gets `conf.yml`, `checkpoints/` with the best and the last epoch, `logs/` for
     TensorBoard, and `best_model.pth`, the model of the epoch with the highest uSDR on the
     validation songs (see `MusicSystem`; unlike the loss it compares across losses, and it counts
     quiet stems and songs like loud ones). With a last epoch in `exp_dir` training continues after
-    it, exactly as if it had not stopped; a complete training is left as it is.
+    it, exactly as if it had not stopped; a complete run is left as it is.
 
-    With several GPUs each runs a process of its own, a copy of the command that called this.
+    With several devices each has a process of its own, a copy of the command that called this.
+    While it runs, Ctrl-C and SIGTERM are handled here; see `StopSignals`.
 
     Args:
         model (asteroid.models.base_models.BaseModel): (batch, n_channels, time) to
-            (batch, n_src, n_channels, time). Has the best weights afterwards.
+            (batch, n_src, n_channels, time). Has the best weights afterwards, in the first process.
         data (PreparedData): with the splits "train" and "valid".
         conf (dict): plain values in the sections "data" (sources, segment, sample_rate,
             random_mix, gain_min, gain_max, channel_swap, num_workers), "optim" (optimizer, lr,
@@ -54,47 +60,49 @@ def train(model, data, conf, exp_dir, devices=""):
             valid_segment, compile: whether the model goes through `torch.compile`); others are
             saved with it. `batch_size` is per device, `epoch_size` the
             items of an epoch over all devices, `gradient_clipping` the largest norm (0: none).
-        exp_dir (str or Path): folder of this training.
+        exp_dir (str or Path): folder of this run.
         devices (str): "" for all GPUs or, without any, the CPU; "cpu"; "cpu:2" for two processes
             on the CPU; "0" or "0,1" for those GPUs. Default "".
+        defaults (dict, optional): in the same sections, the values that a run of an earlier
+            version had for keys that it did not know.
 
     Returns:
         Path: of `best_model.pth`.
 
     Raises:
-        InputError: if a device is not there, a value cannot be used, the data cannot be read,
-            `exp_dir` holds a training of another configuration, or the loss becomes NaN.
-        KeyboardInterrupt: after Ctrl-C, once `best_model.pth` of the epochs so far is written.
+        InputError: if a device does not exist, a value cannot be used, the data or a checkpoint
+            cannot be read, a file cannot be written, memory is full, the loss becomes NaN, or
+            `exp_dir` is in use or holds a run of another configuration or other data.
+        KeyboardInterrupt: after Ctrl-C or, as `Terminated`, SIGTERM, once `best_model.pth` of the
+            epochs so far is written.
     """
-    exp_dir = Path(exp_dir)
-    checkpoints, best_model = exp_dir / "checkpoints", exp_dir / "best_model.pth"
     hardware = choose_devices(devices, conf["training"]["precision"])
     steps_per_epoch = count_steps(conf["training"], hardware["n_devices"])
-    epochs_done = check_continues(exp_dir, conf, steps_per_epoch)
-    system = make_system(model, data, conf, steps_per_epoch)
+    fingerprint = training_fingerprint(data)
+    system = make_system(model, data, conf, steps_per_epoch, fingerprint)
     if conf["training"]["compile"]:
-        if model.get_model_args().get("gradient_checkpointing"):
-            raise InputError(
-                "gradient_checkpointing: true does not go with compile: true; set one to false"
-            )
-        model.compile()
-    # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
-    system.train_loader.sampler.set_epoch(epochs_done)
-    best, is_first = checkpoints / "best.ckpt", rank_zero_only.rank == 0
-    if is_first and not epochs_done:
-        best.unlink(missing_ok=True)  # of a training that was removed
-    try:
-        if epochs_done < conf["training"]["epochs"]:
-            if is_first:
-                with atomic_write(exp_dir / "conf.yml") as tmp:
-                    tmp.write_text(yaml.safe_dump(conf, sort_keys=False))
-            with quiet_lightning():
-                trainer = make_trainer(conf, exp_dir, hardware)
-                fit(trainer, system, checkpoints / "last.ckpt" if epochs_done else None)
-    finally:
-        if is_first and best.exists():
-            save_best_model(model, best, data, best_model)
-    return best_model
+        compile_model(model)
+    folder = ExpDir(Path(exp_dir), conf, defaults, fingerprint)
+    is_first = rank_zero_only.rank == 0
+    with StopSignals() as stop, locked(folder.path) if is_first else contextlib.nullcontext():
+        epochs_done, checkpoint = folder.find_start(system.state_dict(), steps_per_epoch)
+        if is_first:
+            folder.tidy(checkpoint)
+        # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
+        system.train_loader.sampler.set_epoch(epochs_done)
+        try:
+            if epochs_done < conf["training"]["epochs"]:
+                if is_first:
+                    folder.write_conf()
+                fit(system, conf, folder, hardware, checkpoint, stop)
+                epochs_done = conf["training"]["epochs"]
+        finally:
+            with stop.held():
+                if is_first and folder.best.exists():
+                    save_best_model(model, folder.best, data, folder.best_model, epochs_done)
+                elif is_first and folder.best_model.exists():
+                    load_best_model(model, folder.best_model)
+    return folder.best_model
 
 
 def count_steps(training, n_devices):
@@ -119,7 +127,23 @@ def count_steps(training, n_devices):
     return math.ceil(batches / training["accumulate"])
 
 
-def make_system(model, data, conf, steps_per_epoch):
+def compile_model(model):
+    """Let a model go through `torch.compile` from its first batch on.
+
+    Args:
+        model (torch.nn.Module): the model.
+
+    Raises:
+        InputError: if it computes blocks again for their gradients.
+    """
+    if model.get_model_args().get("gradient_checkpointing"):
+        raise InputError(
+            "gradient_checkpointing: true does not go with compile: true; set one to false"
+        )
+    model.compile()
+
+
+def make_system(model, data, conf, steps_per_epoch, fingerprint):
     """Put together what is trained, on what, and how.
 
     Args:
@@ -127,6 +151,7 @@ def make_system(model, data, conf, steps_per_epoch):
         data (PreparedData): see `train`.
         conf (dict): see `train`.
         steps_per_epoch (int): optimizer steps of one epoch.
+        fingerprint (str): of the data.
 
     Returns:
         MusicSystem: with its loaders, optimizer and schedule.
@@ -167,33 +192,31 @@ def make_system(model, data, conf, steps_per_epoch):
         model,
         optimizer,
         get_loss(training["loss"]),
-        DataLoader(train_set, sampler=EpochSampler(len(train_set)), drop_last=True, **loading),
-        DataLoader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
+        Loader(train_set, sampler=EpochSampler(len(train_set)), drop_last=True, **loading),
+        Loader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
         make_scheduler(optimizer, steps_per_epoch, **schedule),
         conf,
+        fingerprint,
     )
 
 
-def make_trainer(conf, exp_dir, hardware):
+def make_trainer(conf, folder, hardware, stop):
     """Make Lightning's trainer.
 
     Args:
         conf (dict): see `train`.
-        exp_dir (Path): folder of the training.
+        folder (ExpDir): of the run.
         hardware (dict): of `choose_devices`.
+        stop (StopCallback): stops it at signals.
 
     Returns:
         pytorch_lightning.Trainer: for the epochs of the configuration.
     """
     training = conf["training"]
-    # MusicSystem shares the buffers, once before each validation. DDP's own way waits for every
-    # process at the first batch, and one with no songs to validate never has a first batch.
-    several = hardware["n_devices"] > 1
-    strategy = DDPStrategy(broadcast_buffers=False) if several else "auto"
     return pl.Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
-        strategy=strategy,
+        strategy=Strategy() if hardware["n_devices"] > 1 else "auto",
         max_epochs=training["epochs"],
         precision=training["precision"],
         accumulate_grad_batches=training["accumulate"],
@@ -202,57 +225,54 @@ def make_trainer(conf, exp_dir, hardware):
         num_sanity_val_steps=0,
         enable_model_summary=False,
         log_every_n_steps=10,
-        logger=TensorBoardLogger(exp_dir, name="logs", version="", default_hp_metric=False),
-        plugins=[SafeCheckpointIO()],
+        logger=RunLogger(folder.path),
+        plugins=[SafeCheckpointIO(stop.signals)],
         callbacks=[
+            stop,
             RunProgress(),
             LearningRateMonitor(logging_interval="step"),
-            *checkpoint_callbacks(exp_dir / "checkpoints", MusicSystem.default_monitor),
+            *checkpoint_callbacks(folder.checkpoints, MusicSystem.default_monitor),
         ],
     )
 
 
-def fit(trainer, system, last_checkpoint):
-    """Run the trainer, its errors made the ones that our commands know.
+def fit(system, conf, folder, hardware, checkpoint, signals):
+    """Run Lightning's trainer, and turn its errors into those that our commands know.
 
     Args:
-        trainer (pytorch_lightning.Trainer): the trainer.
         system (MusicSystem): what to train.
-        last_checkpoint (Path or None): where to go on.
+        conf (dict): see `train`.
+        folder (ExpDir): of the run.
+        hardware (dict): of `choose_devices`.
+        checkpoint (Path or None): where to continue.
+        signals (StopSignals): the context in which this runs.
 
     Raises:
-        InputError: if data cannot be read, the loss is not finite, a GPU's memory is full, or
-            torch.compile finds no compiler.
-        KeyboardInterrupt: after Ctrl-C.
+        InputError: see `train`.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM.
     """
+    stop = StopCallback(signals)
     try:
-        trainer.fit(system, ckpt_path=last_checkpoint)
-    except SystemExit as stop:
-        # Lightning turns Ctrl-C into an exit with status 1 and ignores any further one.
-        if not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from None
-    except InputError as error:
-        # From a worker of a DataLoader it comes with that worker's traceback in its message.
-        raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from error
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            "batch_size: the GPU's memory is full; lower batch_size (raise accumulate by the same "
-            "factor to keep the same steps), or lower segment or valid_segment"
-        ) from error
-    except RuntimeError as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        reason = next(line for line in str(error).splitlines() if line.strip())
-        raise InputError(
-            f"compile: torch.compile does not work here ({reason.strip()}); set compile to false"
-        ) from error
+        with quiet_lightning(), quiet_writer_thread(), signals_blocked(hardware["n_devices"] > 1):
+            make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
+    except BaseException as error:
+        if signals.received is not None:
+            # Lightning ends with SystemExit, and what a signal interrupts may fail in other ways.
+            raise signals.received from None
+        if stop.failure:
+            raise InputError(f"devices: {stop.failure}; its own message says why") from error
+        explained = explain(error)
+        if explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
+            explained = InputError(
+                f"{checkpoint}: training cannot continue from it ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:200]}); {folder.remedy(checkpoint)}"
+            )
+        raise (explained or error) from error
 
 
 @contextlib.contextmanager
 def quiet_lightning():
-    """Keep back Lightning's advice to the authors of training programs."""
+    """Suppress Lightning's hints to developers."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)

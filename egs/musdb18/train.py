@@ -15,11 +15,12 @@ def main():
     parser.add_argument("--exp_dir", required=True, help="where checkpoints and logs go")
     parser.add_argument("--id", default="", help='GPUs, "0" or "0,1", or cpu (default: all GPUs)')
     with importing():
-        from asteroid_tfswa.config import parse_command
+        from asteroid_tfswa.config import parse_command, read_yaml
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
 
     with importing():
         import torch
+        from pytorch_lightning.utilities import rank_zero_only
 
         from asteroid_tfswa import TFSWAUNet
         from asteroid_tfswa.data.songs import read_prepared
@@ -27,8 +28,10 @@ def main():
         from asteroid_tfswa.models.loading import model_args
     torch.manual_seed(conf["training"]["seed"])
     model = TFSWAUNet(**model_args(conf))
-    path = train(model, read_prepared(args.data_dir), conf, args.exp_dir, devices=args.id)
-    print(f"Best model: {path}")
+    data, defaults = read_prepared(args.data_dir), read_yaml(RECIPE / "local/conf.yml")
+    path = train(model, data, conf, args.exp_dir, devices=args.id, defaults=defaults)
+    if rank_zero_only.rank == 0:
+        print(f"Best model: {path}")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def test_problems_name_the_song_or_file(songs):
     wave, _ = soundfile.read(path)
     soundfile.write(path, wave[:1200], RATE, subtype="FLOAT")
     chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
-    with pytest.raises(InputError, match="bass.wav: ends at sample 1200"):
+    with pytest.raises(InputError, match="bass.wav: ends before sample 2000"):
         chunks[1]
 
 
@@ -175,3 +175,32 @@ def test_processes_share_without_overlap():
         drawn = sorted(n for _, _, epochs, _ in results for n in epochs[epoch])
         assert drawn == list(range(10 * epoch, 10 * epoch + 9))
     assert sorted(n for *_, shard in results for n in shard) == list(range(7))
+
+
+def test_a_process_without_chunks_gets_one_of_silence(tmp_path, monkeypatch):
+    monkeypatch.setattr("asteroid_tfswa.data.dataset.rank_and_world", lambda: (2, 3))
+    sampler = ShardSampler(2)
+    assert list(sampler) == [2] and len(sampler) == 1
+    mixture, targets, _, n_valid = ValidChunks([make_song(tmp_path, 1, 1500)], SOURCES, 1.0, RATE)[
+        2
+    ]
+    assert mixture.shape == (2, 1000) and targets.shape == (2, 2, 1000)
+    assert not mixture.any() and not targets.any() and n_valid == 0
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        (lambda wave: (wave[:1200], RATE), "ends before sample 2000"),
+        (lambda wave: (wave[:500], RATE), "ends before sample 2000"),
+        (lambda wave: (wave, 2 * RATE), "2000 Hz and 2 channels, expected 1000 Hz and 2"),
+        (lambda wave: (wave[:, :1], RATE), "1000 Hz and 1 channels"),
+        (lambda wave: (wave * np.nan, RATE), "samples from 1000 on are not finite numbers"),
+    ],
+)
+def test_a_file_replaced_after_preparation_is_named(songs, change, named):
+    path = songs[0].stems["bass"]
+    wave, rate = change(soundfile.read(path)[0])
+    soundfile.write(path, wave, rate, subtype="FLOAT")
+    with pytest.raises(InputError, match=f"bass.wav: .*{named}.* stage 0 again"):
+        ValidChunks(songs, SOURCES, 1.0, RATE)[1]

@@ -1,0 +1,49 @@
+"""What went wrong in a training run, as the line that a user reads."""
+
+import re
+
+from asteroid_tfswa.devices import is_out_of_memory
+from asteroid_tfswa.errors import InputError
+
+SHARED_MEMORY = re.compile(r"Bus error|shared memory|/torch_\d+_|/dev/shm")
+WORKER_ENDED = re.compile(r"DataLoader worker \(pid.*?\) (.*)")
+
+
+def explain(error):
+    """Find the line for an error of the trainer.
+
+    Args:
+        error (Exception): what it raised.
+
+    Returns:
+        InputError or None: None for an error that is nobody's mistake but ours.
+    """
+    if isinstance(error, InputError):
+        # From a worker of a DataLoader it comes with that worker's traceback in its message.
+        return InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1])
+    text = str(error)
+    if SHARED_MEMORY.search(text):
+        return InputError(
+            "num_workers: the shared memory in /dev/shm is too small for the batches that workers "
+            "hand over; set num_workers to 0, or enlarge it (docker run --shm-size=8g)"
+        )
+    if "Too many open files" in text or "received 0 items of ancdata" in text:
+        return InputError(
+            "num_workers: too many open files; lower num_workers, or raise the limit (ulimit -n)"
+        )
+    if ended := WORKER_ENDED.search(text):
+        return InputError(
+            f"num_workers: a process that reads data has ended ({ended[1].strip(' .')}), usually "
+            "because memory is full; lower num_workers or batch_size"
+        )
+    if is_out_of_memory(error):
+        return InputError(
+            "batch_size: memory is full; lower batch_size (raise accumulate by the same factor to "
+            "keep the same steps), segment, valid_segment or num_workers"
+        )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        reason = next(line for line in text.splitlines() if line.strip())
+        return InputError(
+            f"compile: torch.compile does not work here ({reason.strip()}); set compile to false"
+        )
+    return None

@@ -1,0 +1,71 @@
+"""What a training run writes for TensorBoard."""
+
+import contextlib
+import threading
+
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from asteroid_tfswa.errors import InputError
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard's files in `<exp_dir>/logs`; one that cannot be written ends in one line.
+
+    Args:
+        exp_dir (Path): folder of the training run.
+    """
+
+    def __init__(self, exp_dir):
+        super().__init__(exp_dir, name="logs", version="", default_hp_metric=False)
+
+    def log_metrics(self, metrics, step=None):
+        """Write numbers.
+
+        Raises:
+            InputError: if the file cannot be written; the message names its folder.
+        """
+        with self._named():
+            super().log_metrics(metrics, step)
+
+    def save(self):
+        """Write what is buffered; see `log_metrics`."""
+        with self._named():
+            super().save()
+
+    def finalize(self, status):
+        """Close the file. After an error, that error matters, not the file."""
+        with contextlib.suppress(InputError) if status == "failed" else contextlib.nullcontext():
+            with self._named():
+                super().finalize(status)
+
+    @contextlib.contextmanager
+    def _named(self):
+        try:
+            yield
+        except (OSError, ValueError) as error:  # Lightning turns any error into a ValueError
+            reason = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(reason, OSError):
+                raise
+            raise InputError(
+                f"{self.log_dir}: the log cannot be written ({reason.strerror or reason}); make "
+                "room and run the same command again"
+            ) from error
+
+
+@contextlib.contextmanager
+def quiet_writer_thread():
+    """Suppress the traceback of TensorBoard's thread where it cannot write.
+
+    The error is raised once more where the next number is logged.
+    """
+    hook = threading.excepthook
+
+    def report(args):
+        if not issubclass(args.exc_type, OSError):
+            hook(args)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = hook

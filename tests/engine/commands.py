@@ -1,0 +1,99 @@
+"""Training commands in processes of their own, forked from one that has imported everything."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import time
+
+from tests.engine import tiny
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["asteroid_tfswa.engine.train", "asteroid_tfswa_cli", __name__])
+
+
+class Command:
+    """A training command in a session of its own.
+
+    Args:
+        out (Path): file that gets its output.
+        data_dir, exp_dir (Path): see `train`.
+        devices (str): see `train`. Default "cpu".
+        setup (callable): called in the process before training, to change something.
+        **changes: of `tiny.make_conf`.
+    """
+
+    def __init__(self, out, data_dir, exp_dir, devices="cpu", setup=None, **changes):
+        self.out = out
+        self.process = CONTEXT.Process(
+            target=_command, args=(out, setup, data_dir, exp_dir, devices, changes)
+        )
+        self.process.start()
+
+    @property
+    def lines(self):
+        """Lines of output so far."""
+        return self.out.read_text().splitlines() if self.out.exists() else []
+
+    def wait_for(self, text, seconds=120):
+        """Wait until the output has `text`."""
+        deadline = time.monotonic() + seconds
+        while text not in "\n".join(self.lines):
+            assert self.process.is_alive() and time.monotonic() < deadline, self.lines
+            time.sleep(0.005)
+
+    def send(self, signum):
+        """Send a signal to all its processes."""
+        os.killpg(self.process.pid, signum)
+
+    def end(self, seconds=120):
+        """Wait for its end and return the exit status; all its processes must end soon."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, self.lines
+        deadline = time.monotonic() + 10
+        while members(self.process.pid):
+            assert time.monotonic() < deadline, "a process is left"
+            time.sleep(0.05)
+        return self.process.exitcode
+
+
+def members(session):
+    """Processes of a session, zombies aside.
+
+    Args:
+        session (int): its first process.
+
+    Returns:
+        list of str: their ids.
+    """
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                state, _, _, number = file.read().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(number) == session and state not in "ZX":
+            found.append(pid)
+    return found
+
+
+def _command(out, setup, data_dir, exp_dir, devices, changes):
+    from asteroid_tfswa_cli import run_command
+
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open(out, "w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout = open(1, "w", buffering=1)
+    sys.stderr = open(2, "w", buffering=1)
+    if setup:
+        setup()
+    run_command(lambda: tiny.run(data_dir, exp_dir, devices, **changes))
+
+
+def limit_file_size(n_bytes=20000):
+    """Let this process write no larger file, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
