@@ -162,10 +162,12 @@ def attention(qkv: torch.Tensor, n_heads: int, window: tuple[int, int]) -> torch
     (height, width), chan = window, chan3 // 3
     rows, cols = batch * (n_frames // height), n_bins // width
     heads = qkv.reshape(rows, height, cols, width, 3, n_heads, chan // n_heads).transpose(1, 2)
+    # upstream: skip
     if not torch.jit.is_scripting():
         if qkv.is_cpu and not (torch.jit.is_tracing() or torch.compiler.is_exporting()):
             out = cpu_attention(heads)  # (rows, cols, height, width, heads, head_dim)
             return out.transpose(1, 2).reshape(batch, n_frames, n_bins, chan)
+    # upstream: end
     heads = heads.permute(4, 0, 1, 5, 2, 3, 6)  # (3, rows, cols, heads, height, width, head_dim)
     # Columns go beside the heads: CUDA kernels take at most 65,535 items in a batch.
     heads = heads.reshape(3, rows, cols * n_heads, height * width, chan // n_heads)

@@ -142,10 +142,12 @@ class TFSWAUNetMasker(nn.Module):
         for up, stage in zip(self.ups, self.decoder):
             x = up(x)  # (batch, previous width, 2 * time, 2 * freq)
             x = stage(x, skips.pop())
+        # upstream: skip
         if self.gradient_checkpointing and x.requires_grad and x.is_cpu:
             # At the start of the backward pass, before blocks are recomputed, return the memory
             # between the checkpointed maps.
             x.register_hook(lambda grad: return_memory())
+        # upstream: end
 
         # Make a mask for each source and channel, and cut the padding off.
         x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
@@ -194,7 +196,7 @@ class Stage(nn.Module):
     def forward(self, x, skip=None):
         """Map to map, (batch, chan, time, freq); `skip` is added after the first block."""
         for i, block in enumerate(self.blocks):
-            x = self._run(block, x)
+            x = self._run(block, x)  # upstream: x = block(x)
             if i == 0 and skip is not None:
                 x = x + skip
         return x

@@ -1,0 +1,99 @@
+"""Write the contribution of TFSWA-UNet into a checkout of Asteroid, or convert a model for it."""
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from edits import apply_edits
+from render import render
+
+from asteroid_tfswa.errors import InputError
+
+HERE = Path(__file__).resolve().parent
+TEMPLATES = HERE / "templates"
+RECIPE = "egs/musdb18/TFSWA-UNet"
+UTILS = "../../wham/ConvTasNet/utils"
+
+
+def write_contribution(checkout):
+    """Add model, tests, documentation and recipe to a checkout of Asteroid.
+
+    Running it again changes nothing, until our own sources change.
+
+    Args:
+        checkout (str or Path): Asteroid's repository.
+
+    Returns:
+        list of str: the files that changed, sorted.
+
+    Raises:
+        InputError: if the folder is no checkout that can take the change.
+    """
+    checkout = Path(checkout)
+    if not (checkout / "asteroid/models/base_models.py").is_file():
+        raise InputError(f"{checkout} is no checkout of Asteroid: asteroid/models is missing")
+    try:
+        changed = apply_edits(checkout)
+    except (ValueError, OSError) as err:
+        raise InputError(str(err)) from err
+    for template in sorted(TEMPLATES.rglob("*.in")):
+        path = template.relative_to(TEMPLATES).with_suffix("")
+        if _write(template, checkout / path):
+            changed.append(str(path))
+    link = checkout / RECIPE / "utils"
+    if not link.is_symlink():
+        link.symlink_to(UTILS)
+        changed.append(f"{RECIPE}/utils")
+    return sorted(changed)
+
+
+def _write(template, path):
+    """Fill in a template; return whether the file was another one before."""
+    text = render(template.read_text(encoding="utf-8"))
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    shutil.copymode(template, path)  # run.sh is executable
+    return True
+
+
+def main(argv=None):
+    """Run the command.
+
+    Args:
+        argv (list of str, optional): arguments; those of the process by default.
+
+    Returns:
+        int: exit status.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkout", nargs="?", help="repository of Asteroid to write into")
+    parser.add_argument(
+        "--convert",
+        nargs=2,
+        metavar=("MODEL", "FILE"),
+        help="write the model file MODEL of ours to FILE, for the model of the contribution",
+    )
+    args = parser.parse_args(argv)
+    if args.checkout is None and args.convert is None:
+        parser.error("give a checkout of Asteroid, --convert MODEL FILE, or both")
+    try:
+        if args.checkout is not None:
+            for path in write_contribution(args.checkout):
+                print(os.path.join(args.checkout, path))
+        if args.convert is not None:
+            from convert import convert_model
+
+            convert_model(*args.convert)
+            print(args.convert[1])
+    except InputError as err:
+        print(f"to_asteroid.py: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
