@@ -80,7 +80,9 @@ class TFSWAUNetMasker(nn.Module):
         )
         norm, activation = _norm(norm_type), _activation(mask_act)
         _check_size(self)
+        self._make_layers(norm, activation)
 
+    def _make_layers(self, norm, activation):
         stages = [
             (chan, depth, heads, self.window, norm, self.gradient_checkpointing)
             for chan, depth, heads in zip(self.widths, self.depths, self.n_heads)

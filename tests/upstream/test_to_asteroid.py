@@ -132,7 +132,7 @@ for folder in sys.argv[1:]:
         theirs = model(wav)
     assert theirs.shape == ours.shape, (theirs.shape, ours.shape)
     error, peak = (theirs - ours).abs().max().item(), ours.abs().max().item()
-    assert error < 1e-4 * max(peak, 1) and peak > 0.01, (error, peak)
+    assert error < 1e-5 * max(peak, 1) and peak > 0.01, (error, peak)
 """
 
 

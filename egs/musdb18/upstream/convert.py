@@ -6,7 +6,7 @@ from asteroid_filterbanks import make_enc_dec
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.models.base import load_model_file
+from asteroid_tfswa.models.loading import load_model_file
 
 FILTERBANKS = ("FFTSTFTFB", "torch_stft", "TorchSTFTFB")  # of the same numbers
 
