@@ -1,27 +1,22 @@
-"""Tell what works on this machine and what does not, with the remedy.
+"""Show what works on this machine and what does not, with the remedy.
 
 The exit status is 0 if separation and training can work.
 """
 
+# Nothing of the package is imported at the top, nor anything that it needs: this module is for
+# machines where that fails, and runs without the package.
 import contextlib
-import importlib
+import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import soundfile
-import torch
-
-from asteroid_tfswa.devices import PRECISIONS, usable_cores, usable_memory
-from asteroid_tfswa.models import TFSWAUNet
-
-# Names of the package and of its module, and what it is for where we can do without.
+# Names of the package and of its module, and the extra that needs it, or None if we do.
 PACKAGES = (
     ("torch", "torch", None),
     ("torchaudio", "torchaudio", None),
@@ -30,6 +25,9 @@ PACKAGES = (
     ("pytorch-lightning", "pytorch_lightning", None),
     ("numpy", "numpy", None),
     ("soundfile", "soundfile", None),
+    ("soxr", "soxr", None),
+    ("pyyaml", "yaml", None),
+    ("tqdm", "tqdm", None),
     ("tensorboard", "tensorboard", None),
     ("museval", "museval", "scoring"),
     ("musdb", "musdb", "scoring"),
@@ -37,21 +35,42 @@ PACKAGES = (
     ("onnxscript", "onnxscript", "onnx"),
     ("onnxruntime", "onnxruntime", "onnx"),
 )
+# Imports the modules named on the command line, and prints a line for each: ok or not, and why.
+IMPORT = """
+import contextlib, importlib, os, sys
+from importlib import metadata
+out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # some packages print
+for name in sys.argv[1:]:
+    package, module = name.split("/")
+    try:
+        importlib.import_module(module)
+        try:
+            line = "ok " + metadata.version(package)
+        except metadata.PackageNotFoundError:
+            line = "ok unknown version"
+    except ModuleNotFoundError as err:
+        line = f"missing {err}"
+    except Exception as err:
+        line = f"broken {err or type(err).__name__}"
+    print(" ".join(line.split())[:200], file=out, flush=True)
+"""
 # File formats: suffix, and libsndfile's subtype.
 FORMATS = (("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_24"))
 FORMATS += (("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III"))
-DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16"}  # in torch
+MACHINE_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512"}  # bfloat16 in hardware
 GB = 1e9
 
 
 class Check(NamedTuple):
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
         name (str): what.
         ok (bool): whether it works.
         found (str): what was found.
-        remedy (str): what to do where it does not work.
+        remedy (str): what to do if it does not work.
         needed (bool): whether separation and training need it.
     """
 
@@ -92,37 +111,59 @@ def diagnose():
     yield Check("python", True, f"{platform.python_version()} on {platform.platform()}")
     for program in ("ffmpeg", "ffprobe"):
         yield check_program(program)
-    for package, module, extra in PACKAGES:
-        yield check_package(package, module, extra)
-    for suffix, subtype in FORMATS:
-        yield check_format(suffix, subtype)
-    yield from check_room()
-    yield from check_gpus()
-    for device in find_devices():
-        yield check_model(device)
+    works = set()
+    for check in check_packages(PACKAGES):
+        yield check
+        works.update([check.name] if check.ok else [])
+    yield from check_cpu()
+    yield from check_disks()
+    if {"numpy", "soundfile"} <= works:
+        for suffix, subtype in FORMATS:
+            yield check_format(suffix, subtype)
+    if works >= {package for package, _, extra in PACKAGES if extra is None}:
+        yield check_memory()
+        yield from check_gpus()
+        for device in find_devices():
+            yield check_model(device)
 
 
-def check_package(package, module, extra=None):
-    """Import a package.
+def check_packages(packages):
+    """Import packages in a process of their own, which a broken one can crash.
 
     Args:
-        package (str): its name for pip.
-        module (str): its name in Python.
-        extra (str, optional): our extra that brings it, if we can do without.
+        packages (sequence of tuple): name of the package, name of its module, and the extra of
+            ours that brings it, or None if we need it.
 
-    Returns:
-        Check: with its version, or why it cannot be imported.
+    Yields:
+        Check: with the version, or why it cannot be imported.
     """
-    wanted = f"asteroid-tfswa[{extra}]" if extra else "asteroid-tfswa"
-    try:
-        with contextlib.redirect_stdout(None):  # stempeg prints
-            importlib.import_module(module)
-        return Check(package, True, metadata.version(package), needed=extra is None)
-    except ModuleNotFoundError as err:
-        found, remedy = _line(err), f"pip install '{wanted}'"
-    except (ImportError, AttributeError, OSError, RuntimeError, ValueError) as err:
-        found, remedy = _line(err), "put that right, or install it again"
-    return Check(package, False, found, remedy, needed=extra is None)
+    packages = list(packages)
+    while packages:
+        names = [f"{package}/{module}" for package, module, _ in packages]
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPORT, *names],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        with process:
+            for line in process.stdout:
+                yield _package_check(*packages.pop(0), line.strip())
+        if packages:  # the process ended before it came to this one, or in it
+            how = process.returncode
+            name = signal.Signals(-how).name if how < 0 else f"status {how}"
+            yield _package_check(*packages.pop(0), f"broken its import ends Python with {name}")
+
+
+def _package_check(package, module, extra, line):
+    state, _, found = line.partition(" ")
+    remedy = f"pip install 'asteroid-tfswa{f'[{extra}]' if extra else ''}'"
+    if state == "broken":
+        remedy = f"pip install --force-reinstall '{package}'"
+        if package in ("torch", "torchaudio"):
+            remedy = "pip install --force-reinstall 'torch==2.11.*' 'torchaudio==2.11.*'"
+    return Check(package, state == "ok", found, remedy, needed=extra is None)
 
 
 def check_program(program):
@@ -135,7 +176,7 @@ def check_program(program):
         Check: with its version.
     """
     remedy = (
-        "MUSDB18's stem.mp4, m4a and video files cannot be read nor scores be computed without: "
+        "without it stem.mp4, m4a and video files cannot be read, nor museval scores computed: "
         "apt install ffmpeg, brew install ffmpeg or conda install -c conda-forge ffmpeg"
     )
     try:
@@ -158,6 +199,9 @@ def check_format(suffix, subtype):
     Returns:
         Check: only wav is needed.
     """
+    import numpy as np
+    import soundfile
+
     name = f"{suffix} {subtype}"
     library = f"libsndfile {soundfile.__libsndfile_version__}"
     tone = 0.5 * np.sin(np.arange(44100) * 0.05)
@@ -170,23 +214,34 @@ def check_format(suffix, subtype):
         # Lossy formats keep the tone but not each sample, and mp3 may add some at the ends.
         if (rate, again.shape[1]) == (44100, 2) and 0.4 < abs(again[1000:40000]).max() < 0.6:
             return Check(name, True, library, needed=suffix == "wav")
-        reason = "comes back changed"
+        reason = "what is read differs from what was written"
     except (OSError, ValueError, RuntimeError, TypeError) as err:
         reason = _line(err)
     remedy = "pip install -U 'soundfile>=0.13'"
     return Check(name, False, f"{library}: {reason}", remedy, needed=suffix == "wav")
 
 
-def check_room():
-    """Look at cores, memory and disks.
+def check_cpu():
+    """Look at the CPU.
+
+    Yields:
+        Check: its cores, and whether bfloat16 is fast on it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Check("cores", True, str(cores))
+    with contextlib.suppress(OSError):
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+        names = [name for flag, name in MACHINE_FLAGS.items() if flag in flags]
+        found = f"in hardware ({', '.join(names)})" if names else "emulated, slower than float32"
+        yield Check("bfloat16 on the CPU", True, found)
+
+
+def check_disks():
+    """Look at the disks that separation and training write to.
 
     Yields:
         Check: one each.
     """
-    yield Check("cores", True, str(usable_cores()))
-    memory = usable_memory() / GB
-    remedy = "separation needs 1.5 GB: close other programs, give --segment 3"
-    yield Check("memory", memory > 2, f"{memory:.1f} GB", remedy)
     free = shutil.disk_usage(".").free / GB
     remedy = "make room: a song's stems take about 0.2 GB, MUSDB18-HQ takes 60 GB prepared"
     yield Check("disk, this folder", free > 1, f"{free:.1f} GB free", remedy)
@@ -196,12 +251,30 @@ def check_room():
         yield Check("shared memory", free > 1, f"{free:.1f} GB free", remedy)
 
 
+def check_memory():
+    """Look at the memory that a process may use here.
+
+    Returns:
+        Check: with the limit of the container, if it has one.
+    """
+    from asteroid_tfswa.devices import usable_memory
+
+    usable, machine = usable_memory(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = f"{usable / GB:.1f} GB"
+    if usable < machine:
+        found += f", the limit of this container on a machine with {machine / GB:.1f} GB"
+    remedy = "separation needs 1.5 GB: close other programs, give --segment 3"
+    return Check("memory", usable > 2 * GB, found, remedy)
+
+
 def check_gpus():
     """Look for GPUs that the system has and torch cannot use.
 
     Yields:
         Check: one if there is a GPU or should be.
     """
+    import torch
+
     if torch.cuda.is_available():
         return
     with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -220,6 +293,8 @@ def find_devices():
     Returns:
         list[torch.device]: the CPU first.
     """
+    import torch
+
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
         devices.append("mps")
@@ -235,10 +310,12 @@ def check_model(device):
     Returns:
         Check: with the device's name and memory, and the precisions that work.
     """
+    import torch
+
     works, reason = [], ""
-    for precision in PRECISIONS:
+    for precision, dtype in DTYPES.items():
         try:
-            if _fits(device, precision) and _step_is_finite(device, DTYPES[precision]):
+            if _fits(device, precision) and _step_is_finite(device, getattr(torch, dtype)):
                 works.append(precision)
         except RuntimeError as err:  # out of memory, no kernel for this GPU, and the like
             reason = f" ({_line(err)})"
@@ -252,15 +329,21 @@ def check_model(device):
 
 
 def _fits(device, precision):
-    """Whether the device has the precision itself, rather than imitating it."""
+    """Whether the device has the precision itself, rather than emulating it."""
+    import torch
+
     if device.type == "cuda" and precision == "bf16-mixed":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
     other_than_cuda = {"cpu": ("32-true", "bf16-mixed"), "mps": ("32-true",)}
-    return precision in other_than_cuda.get(device.type, PRECISIONS)
+    return precision in other_than_cuda.get(device.type, tuple(DTYPES))
 
 
 def _step_is_finite(device, dtype):
+    import torch
+
+    from asteroid_tfswa import TFSWAUNet
+
     sizes = {"widths": (4, 8), "depths": (1, 1), "n_heads": 1, "window": 4}
     model = TFSWAUNet(**sizes, n_filters=64, kernel_size=64, stride=32).to(device)
     wav = torch.randn(1, 2, 2000, device=device)
