@@ -8,7 +8,8 @@ setup(
     description="TFSWA-UNet music source separation for Asteroid",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    author="asteroid-tfswa contributors",
+    license_expression="MIT",
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
     package_data={"asteroid_tfswa.page": ["static/*"]},
     py_modules=["asteroid_tfswa_cli"],  # beside the package, which takes seconds to import
@@ -16,7 +17,7 @@ setup(
     install_requires=[
         "torch>=2.11,<2.12",  # newest torch for which there is a torchaudio of the same CUDA
         "torchaudio>=2.11,<2.12",  # must be built for the very torch that is installed
-        "asteroid==0.7.0",  # the version whose gaps this package closes
+        "asteroid>=0.7,<0.8",  # the versions whose gaps this package closes
         "asteroid-filterbanks==0.4.0",  # base classes of our filterbank
         "pytorch-lightning>=2.5,<3",  # 2.x is what asteroid 0.7 trains with; 2.5 loads safely
         "setuptools<81",  # the torchmetrics that asteroid pins imports pkg_resources
@@ -34,6 +35,7 @@ setup(
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported
+        "demo": ["tinysoundfont", "pretty_midi"],  # play the built-in songs
         # playwright drives the system's chromium in the tests of the page
         "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6", "playwright"],
     },
@@ -41,7 +43,6 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "License :: OSI Approved :: MIT License",
         "Operating System :: POSIX",  # locks, links and signals
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",

@@ -1,6 +1,7 @@
 """`asteroid-tfswa doctor`: what works here, what is missing, and what that means."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def test_packages_that_are_broken_or_missing(tmp_path, monkeypatch):
     assert checks["broken"].remedy == "pip install --force-reinstall 'broken'"
     assert checks["absent"].remedy == "pip install 'asteroid-tfswa[onnx]'"
     assert checks["broken"].needed and not checks["absent"].needed
+
+
+def test_every_package_that_setup_py_requires_is_checked():
+    text = (REPO / "setup.py").read_text()
+    required = re.search(r"install_requires=\[(.*?)\n    \]", text, flags=re.DOTALL)[1]
+    needed = {package for package, _, extra in doctor.PACKAGES if extra is None}
+    assert set(re.findall(r'^ +"([\w-]+)', required, flags=re.MULTILINE)) == needed
 
 
 def test_doctor_works_where_the_package_cannot_be_imported(tmp_path):
