@@ -135,7 +135,10 @@ def decode(path, number, stream, block_size, is_sure=True):
     command += ["-map", f"0:a:{number}", "-ar", str(rate), "-f", "f32le", "pipe:1"]
     n_read, block_bytes = 0, block_size * n_channels * 4
     with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads could fill up
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages)
+        # In a session of its own: Ctrl-C in a terminal is for us, who stop ffmpeg.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
+        )
         try:
             while data := process.stdout.read(block_bytes):
                 data = data[: len(data) // (4 * n_channels) * 4 * n_channels]

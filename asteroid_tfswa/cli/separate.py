@@ -29,6 +29,14 @@ def add_arguments(parser):
     parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument("files", metavar="FILES", nargs="+", help="what to separate")
 
+    parser.add_argument(
+        "--track",
+        type=int,
+        metavar="N",
+        help="audio track to separate of files with several, from 1 (default: the one that players "
+        "choose; of a stem.mp4 the mixture)",
+    )
+
     group = parser.add_argument_group("output")
     group.add_argument(
         "-o", "--output-dir", default="separated", metavar="DIR", help="folder (default: separated)"
@@ -147,6 +155,7 @@ def run(args):
             args.output,
             overwrite=args.overwrite,
             n_jobs=args.jobs,
+            track=args.track,
             stems=args.stems,
             two_stems=args.two_stems,
             mixture_consistency=args.mixture_consistency,

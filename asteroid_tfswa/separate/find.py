@@ -21,7 +21,7 @@ def find_songs(inputs, output_dir=None):
     Args:
         inputs (list of str or Path): files, folders (searched with all their folders, once each,
             for names of audio and video files; hidden ones are left out) and patterns (``*.mp3``,
-            ``**``).
+            ``**`` for audio and video files in all folders).
         output_dir (str or Path, optional): a folder in those that is not searched.
 
     Returns:
@@ -38,7 +38,8 @@ def find_songs(inputs, output_dir=None):
         elif os.path.lexists(given):
             top, found = os.path.dirname(given), [given]
         else:
-            top, found = _fixed_part(given), _match(given)
+            top = _fixed_part(given)
+            found = _match(given, top, output_dir)
             problem = "no such file or folder, and no pattern that fits any; check the name"
         if not found:
             problems.append((given, problem))
@@ -75,8 +76,23 @@ def _search(top, output_dir, problems):
     return found
 
 
-def _match(pattern):
-    return [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
+def _match(pattern, top, output_dir):
+    """Find the files that fit a pattern; one without suffix ("**") means audio files only."""
+    is_audio = re.compile("") if os.path.splitext(pattern)[1] else AUDIO_NAME
+    found = [
+        path
+        for path in sorted(glob.glob(pattern, recursive=True))
+        if os.path.isfile(path)
+        and is_audio.match(os.path.basename(path))
+        and NO_SONGS.isdisjoint(os.path.relpath(path, top or ".").split(os.sep))
+    ]
+    if output_dir and not _is_in(top or ".", output_dir):
+        found = [path for path in found if not _is_in(path, output_dir)]
+    return found
+
+
+def _is_in(path, folder):
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _fixed_part(pattern):

@@ -30,6 +30,7 @@ def separate_file(
     mixture_consistency=False,
     form=FLOAT_WAV,
     clip="rescale",
+    track=None,
     **kwargs,
 ):
     """Separate a file into one file per stem, at constant memory.
@@ -50,6 +51,7 @@ def separate_file(
         form (AudioFormat): format of the stems. Defaults to 32-bit float WAV.
         clip (str): what happens to stems that would clip in `form`, see `StemPlan`.
             Default ``"rescale"``.
+        track (int, optional): which audio track of the file to separate, see `open_song`.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts`, `precision` and `progress` of
             `separate_blocks`.
 
@@ -64,8 +66,34 @@ def separate_file(
     """
     plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
     paths = stem_paths(path, output_dir, output, plan.names, form.ext)
-    separate_audio(model, open_audio(path), paths, plan, **kwargs)
+    separate_audio(model, open_song(path, track), paths, plan, **kwargs)
     return paths
+
+
+def open_song(path, track=None):
+    """Find out what a song's file holds; a warning tells of tracks that are not separated.
+
+    Args:
+        path (str or Path): the file.
+        track (int, optional): which of its audio tracks to read, from 1. Defaults to the one that
+            players choose (of a stem.mp4 the mixture).
+
+    Returns:
+        AudioFile: what it holds.
+
+    Raises:
+        InputError: if the file cannot be read or has no such track.
+    """
+    audio = open_audio(path, track)
+    is_stem_mp4 = audio.path.name.lower().endswith(".stem.mp4")
+    if track is None and len(audio.tracks) > 1 and not is_stem_mp4:
+        names = ", ".join(f"{i} {label}".strip() for i, label in enumerate(audio.tracks, start=1))
+        warnings.warn(
+            f"{path}: separating audio track {audio.track} of {len(audio.tracks)} ({names}); "
+            "choose another with track (--track)",
+            stacklevel=3,
+        )
+    return audio
 
 
 def file_separate(

@@ -10,7 +10,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asteroid_tfswa.arguments import integer
-from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError, one_line
@@ -23,11 +22,11 @@ from asteroid_tfswa.separate.names import (
     stem_paths,
     tell_apart,
 )
-from asteroid_tfswa.separate.song import separate_audio
+from asteroid_tfswa.separate.song import open_song, separate_audio
 from asteroid_tfswa.separate.stems import StemPlan, removing_empty, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
 
-MAX_JOBS = 64
+MAX_JOBS, MAX_TRACK = 64, 999
 
 
 @dataclass
@@ -91,6 +90,7 @@ def separate_files(
     clip="rescale",
     overwrite=False,
     n_jobs=1,
+    track=None,
     **kwargs,
 ):
     """Separate many files with one model; one that fails is skipped and reported.
@@ -102,6 +102,8 @@ def separate_files(
             the field ``{path}`` is where a song lies in the folder that was given as input.
         overwrite (bool): also separate songs whose stems all exist. Default False.
         n_jobs (int): songs at a time, 1 to 64. Default 1.
+        track (int, optional): which audio track of each file to separate, 1 to 999, see
+            `open_song`.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts` and `precision` of `separate_blocks`.
 
     Returns:
@@ -111,6 +113,8 @@ def separate_files(
         InputError: if an option cannot be used with this model.
     """
     integer("jobs", n_jobs, MAX_JOBS)
+    if track is not None:
+        integer("track", track, MAX_TRACK)
     plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
     check_template(output, plan.names)
     _check_folder(output_dir)
@@ -127,7 +131,7 @@ def separate_files(
                 for folder in {path.parent for path in paths}:
                     tidy(folder)
             else:
-                tasks.append((open_audio(song), paths))
+                tasks.append((open_song(song, track), paths))
         except FAILURES as err:
             report.fail(song, err)
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import pytest
 import soundfile
 import torch
 
+from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.cli import main
 
 RATE = 8000
+SOURCES = ("drums", "vocals")
 
 
 @pytest.fixture
@@ -192,6 +195,7 @@ def test_outputs_never_replace_inputs(folder, capsys):
             (["--jobs", x], f"jobs must be an integer from 1 to 64: got {x}")
             for x in ("0", "-1", "65", "1000000000")
         ),
+        (["--track", "0"], "track must be an integer from 1 to 999: got 0"),
         (["--batch", "1000000000"], "batch_size must be an integer from 1 to 256"),
         (["--shifts", "1000000000"], "shifts must be an integer from 1 to 100"),
         (["--overlap", "0.7"], "overlap must be a number from 0 to 0.5: got 0.7"),
@@ -267,6 +271,103 @@ def test_a_folder_that_cannot_be_written_to(folder, capsys):
         assert run("a.wav", "-o", "locked") == 1
 
 
+def test_songs_of_one_name_go_to_the_tree_of_their_folder(folder, capsys):
+    write("albums/x/cd1/song.wav")
+    write("albums/x/cd2/song.wav")
+    write("albums/x/cd2/song.flac")
+    assert run("albums") == 1
+    assert written() == [f"x/{cd}/song/{stem}.wav" for cd in ("cd1", "cd2") for stem in SOURCES]
+    line = capsys.readouterr().err.splitlines()[0]
+    start, hint = line.split(" as in --output ")
+    assert start.startswith("error: albums/x/cd2/song.wav: its stems would have the names of those")
+    assert start.endswith("albums/x/cd2/song.flac; add {ext_in} to the output name,")
+    assert run("albums", "-o", "out", "--output", hint.strip("'")) == 0
+    assert len(written("out")) == 6
+
+    write("other/x/cd1/song.wav")
+    assert run("albums/x/cd1", "other/x/cd1/*.wav", "-o", "2") == 1  # no field tells them apart
+    assert "song.wav; write it to another output folder" in capsys.readouterr().err
+    assert run("albums/x/cd1/song.wav", "albums/x/cd2/song.wav", "-o", "3") == 1
+    hint = capsys.readouterr().err.splitlines()[0].split(" as in --output ")[1]
+    assert (
+        run("albums/x/cd1/song.wav", "albums/x/cd2/song.wav", "-o", "4", "--output", hint[1:-1])
+        == 0
+    )
+    assert written("4")[0] == "cd1/song/drums.wav" and len(written("4")) == 4
+
+
+def test_folders_are_searched_once_and_only_where_songs_are(folder, capsys):
+    write("songs/a.wav")
+    write("elsewhere/b.wav")
+    Path("songs/linked").symlink_to(Path("elsewhere").absolute())
+    Path("songs/linked again").symlink_to(Path("elsewhere").absolute())
+    Path("songs/loop").symlink_to(Path("songs").absolute())
+    for name in ("@eaDir", "__MACOSX", "#recycle", ".Trash", "lost+found"):
+        write(f"songs/{name}/junk.wav")
+    assert run("songs") == 0
+    before = ["a/drums.wav", "a/vocals.wav", "linked/b/drums.wav", "linked/b/vocals.wav"]
+    assert written() == before
+    Path("songs/cover.jpg").touch()
+    Path("songs/other.dat").write_bytes(Path("songs/a.wav").read_bytes())
+    assert run("songs/[ac]**", "elsewhere/**", "songs/*.dat", "-o", "songs/out") == 0
+    assert run("songs/**", "-o", "songs/out") == 0  # not the stems
+    assert sorted(os.listdir("songs/out")) == ["a", "b", "linked again", "other"]
+
+
+def test_one_bad_file_never_ends_the_batch(folder, capfd):
+    """Files that look like songs to a search of the folder, and names that harm a terminal."""
+    write("good.wav")
+    good = Path("good.wav").read_bytes()
+    write("songs/new\nline.wav")
+    write("songs/\x1b[2Jescape.wav")
+    Path(os.fsdecode(b"songs/caf\xe9.wav")).write_bytes(good)
+    for n_channels in (0, 65535):
+        header = good[:22] + n_channels.to_bytes(2, "little") + good[24:]
+        Path(f"songs/{n_channels} channels.wav").write_bytes(header)
+    Path("songs/1 Hz.wav").write_bytes(good[:24] + (1).to_bytes(4, "little") + good[28:])
+    Path("songs/text.flac").write_text("no audio\n" * 1000)
+    Path("songs/random.flac").write_bytes(np.random.default_rng(5).bytes(5000))
+    Path("songs/loop.wav").symlink_to("loop.wav")
+    Path("songs/dangling.wav").symlink_to("nothing.wav")
+    Path("songs/folder.wav").mkdir()
+    assert run("songs", "good.wav") == 1
+    err = capfd.readouterr().err
+    assert "Traceback" not in err and "\x1b" not in err
+    for name in ("0 channels", "text", "random", "loop", "dangling"):
+        assert sum(line.startswith(f"error: songs/{name}.") for line in err.splitlines()) == 1, name
+    done = {os.fsencode(name).split(b"/")[0] for name in written()}
+    assert done >= {b"good", b"caf\xe9", b"new\nline", b"\x1b[2Jescape"}
+    assert all(Path("separated", name).stat().st_size for name in written())
+
+
+def test_bugs_are_not_taken_for_bad_files(folder, monkeypatch):
+    write("a.wav")
+    write("b.wav")
+
+    def broken(self, wav):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(TFSWAUNet, "forward", broken)
+    for jobs in ("1", "2"):
+        with pytest.raises(RuntimeError, match="multiplied"):
+            run("a.wav", "b.wav", "--jobs", jobs)
+    assert not Path("separated").exists()
+
+
+def test_memory_that_runs_out_fails_one_song(folder, monkeypatch, capsys):
+    write("long.wav", seconds=5)
+    write("short.wav")
+    forward = TFSWAUNet.forward
+    monkeypatch.setattr(
+        TFSWAUNet,
+        "forward",
+        lambda self, wav: forward(self, wav) if wav.shape[-1] < RATE else np.empty(10**15),
+    )
+    assert run("long.wav", "short.wav") == 1
+    assert "error: long.wav: not enough memory to separate it" in capsys.readouterr().err
+    assert written() == ["short/drums.wav", "short/vocals.wav"]
+
+
 # --- real processes ------------------------------------------------------------------------------
 
 
@@ -277,16 +378,64 @@ def start(*args, **kwargs):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, **kwargs)
 
 
-def test_ctrl_c_leaves_only_whole_files(folder):
+def wait_for(pattern, process):
+    """Wait until a file of that name exists."""
+    while not list(Path().glob(pattern)) and process.poll() is None:
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+@pytest.mark.parametrize(
+    "signum, word, status, jobs",
+    [(signal.SIGINT, "interrupted", 130, "1"), (signal.SIGTERM, "terminated", 143, "2")],
+)
+def test_signals_leave_only_whole_files(folder, signum, word, status, jobs):
     write("a.wav", seconds=1)
-    write("b.wav", seconds=400)
-    process = start("a.wav", "b.wav", "--format", "flac", "--segment", "1")
-    while not list(Path().glob("separated/b/.*")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert "interrupted" in process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert written() == ["a/drums.flac", "a/vocals.flac"]
+    write("b.wav", seconds=300)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", "b.wav", "b.m4a"], check=True)
+    args = ["--format", "flac", "--segment", "1", "--jobs", jobs]
+    process = start("a.wav", "b.m4a", *args, start_new_session=True)
+    wait_for("separated/b/.*.flac", process)
+    os.killpg(process.pid, signum)  # as a terminal does: ffmpeg gets it, too
+    assert process.communicate(timeout=60)[1] == f"{word}\n"
+    assert process.returncode == status
+    assert written() in (["a/drums.flac", "a/vocals.flac"], [])
+    assert not Path("separated/b").exists()
+
+
+def test_two_runs_and_one_that_is_killed(folder, capsys):
+    write("b.wav", seconds=300)
+    write("a.wav")
+    process = start("b.wav", "--format", "flac", "--segment", "1")
+    wait_for("separated/b/.*/1.wav", process)  # a 32-bit copy
+    before = written()
+    assert len(before) == 5  # two stems, two copies and the lock
+    write("songs/b.wav")  # its stems go to the same folder
+    whole = [f"{song}/{stem}.flac" for song in "ab" for stem in SOURCES]
+
+    assert run("songs/b.wav", "a.wav", "--format", "flac") == 1  # while the other is running
+    line = f"error: songs/b.wav: separated/b: another run is writing to it (process {process.pid})"
+    assert capsys.readouterr().err.count(line) == 1
+    assert written() == sorted(before + whole[:2])
+
+    process.kill()
+    process.communicate()
+    assert run("songs/b.wav", "a.wav", "--format", "flac") == 0
+    assert written() == whole
+    Path("separated/b/.lock").touch()  # one that was killed when the stems had their names
+    Path("separated/b/.0123abcd.tmp.flac").touch()
+    assert run("songs/b.wav", "--format", "flac") == 0
+    assert written() == whole
+
+
+def test_songs_of_one_run_share_a_folder(folder):
+    for name in "abcd":
+        write(f"{name}.wav")
+    assert (
+        run(*(f"{name}.wav" for name in "abcd"), "--jobs", "3", "--output", "{stem}/{song}.{ext}")
+        == 0
+    )
+    assert written() == [f"{stem}/{song}.wav" for stem in SOURCES for song in "abcd"]
 
 
 def test_a_full_disk_is_told_and_the_others_are_done(folder):

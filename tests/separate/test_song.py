@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,30 @@ def test_the_mixture_of_a_stem_mp4(tmp_path):
     assert paths[0].parent.name == "The Easton Ellises - Falcon 69"
     assert soundfile.info(paths[0]).samplerate == rate
     assert soundfile.info(paths[0]).frames == len(mixture)
+
+
+@needs_ffmpeg
+def test_a_track_of_several(tmp_path):
+    command, tracks = ["ffmpeg", "-v", "error"], []
+    for i in (1, 2):
+        tracks.append(i / 4 * tones(8000, 1))
+        soundfile.write(tmp_path / f"{i}.wav", tracks[-1], 8000, subtype="FLOAT")
+        command += ["-i", tmp_path / f"{i}.wav"]
+    command += ["-map", "0", "-map", "1", "-c", "copy", "-metadata:s:a:1", "language=ger"]
+    for default in (1, 2):  # which of them players choose
+        song = tmp_path / f"film {default}.mka"
+        flags = ["-disposition:a", "0", f"-disposition:a:{default - 1}", "default"]
+        subprocess.run([*command, *flags, song], check=True)
+        line = rf"film {default}.mka: separating audio track {default} of 2 .*2 ger.*--track"
+        with pytest.warns(UserWarning, match=line):
+            one, _ = separate_file(StandIn(), song, tmp_path)
+        np.testing.assert_allclose(read(one), tracks[default - 1], atol=2e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, _ = separate_file(StandIn(), song, tmp_path, track=1)
+    np.testing.assert_allclose(read(one), tracks[0], atol=2e-3)
+    with pytest.raises(InputError, match="film 2.mka has no audio track 3; it has 1, 2 ger"):
+        separate_file(StandIn(), song, tmp_path, track=3)
 
 
 def test_file_equals_tensor(tmp_path, make_model):
