@@ -102,7 +102,10 @@ def _stream(entry, length_of_file):
         sample_rate=rate,
         n_channels=int(entry.get("channels", 0)),
         n_samples=round(float(seconds) * rate) if seconds else None,
-        layout=None if layout in (None, "", "unknown") else layout,
+        # Orders without a name are "3 channels (FL+FR+LFE)".
+        layout=(
+            None if layout in (None, "", "unknown") else re.sub(r".*\((.+\+.+)\)", r"\1", layout)
+        ),
         is_default=bool(entry.get("disposition", {}).get("default")),
         label=" ".join(filter(None, [language.replace("und", ""), tags.get("title")])),
     )

@@ -1,6 +1,7 @@
 """Reading audio files of any format: by soundfile, and what that cannot read through ffmpeg."""
 
 import contextlib
+import mmap
 import os
 import stat
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asteroid_tfswa.audio import ffmpeg, structure
+from asteroid_tfswa.audio import channels, ffmpeg, structure
 from asteroid_tfswa.audio.parts import Part, Window, cut_off
 from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.errors import InputError
@@ -37,6 +38,8 @@ class AudioFile:
         track (int): which of its audio tracks is read, from 1.
         tracks (tuple[str, ...]): language and title of each of its audio tracks, as far as the
             file names them.
+        layout (tuple[str, ...]): positions of the channels, see `asteroid_tfswa.audio.channels`;
+            empty if they are unknown.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class AudioFile:
     is_plain_wav: bool
     track: int
     tracks: tuple[str, ...]
+    layout: tuple[str, ...]
     _decode: Callable
 
     @property
@@ -75,7 +79,7 @@ class AudioFile:
             stop (threading.Event, optional): ends the decoding when it is set.
 
         Yields:
-            np.ndarray: (time, chan), float32.
+            np.ndarray: (time, chan), float32, the channels in WAV's order.
 
         Raises:
             InputError: if the file is damaged, cut off, has no samples, or samples that are not
@@ -185,6 +189,9 @@ def _open_parts(path, parts):
         is_wav = first.format in ("WAV", "WAVEX", "RF64") and len(parts) == 1
     if sum(lengths) == 0:
         raise _no_samples(path)
+    layout = _layout(path, first) if n_channels > 2 else ()
+    wav_layout = channels.in_wav_order(layout)
+    order = channels.arrange(layout, wav_layout) if layout != wav_layout else None
     return AudioFile(
         path,
         rate,
@@ -194,8 +201,14 @@ def _open_parts(path, parts):
         is_plain_wav=is_plain and is_wav,
         track=1,
         tracks=("",),
-        _decode=partial(_decode_parts, path, parts, rate, n_channels),
+        layout=wav_layout,
+        _decode=partial(_decode_parts, path, parts, rate, n_channels, order),
     )
+
+
+def _layout(path, reader):
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return channels.layout_of_file(data, reader)
 
 
 @contextlib.contextmanager
@@ -208,8 +221,11 @@ def _open_part(path, part):
             yield reader
 
 
-def _decode_parts(path, parts, sample_rate, n_channels):
-    """Decode parts one after another, at the sample rate and number of channels of the first."""
+def _decode_parts(path, parts, sample_rate, n_channels, order):
+    """Decode parts one after another, at the sample rate and number of channels of the first.
+
+    The channels come in the order that `order` (list of int, optional) gives.
+    """
     for part in parts:
         n_read = 0
         try:
@@ -220,6 +236,8 @@ def _decode_parts(path, parts, sample_rate, n_channels):
                     n_read += len(block)
                     if block.shape[1] != n_channels:
                         block = np.repeat(block, n_channels, axis=1)
+                    elif order is not None:
+                        block = block[:, order]
                     yield resampler(block)
                 if len(rest := resampler.flush()):
                     yield rest
@@ -250,6 +268,7 @@ def _open_with_ffmpeg(path, track, is_sure):
         is_plain_wav=False,
         track=chosen + 1,
         tracks=tuple(stream.label for stream in streams),
+        layout=channels.layout_of_ffmpeg(stream.layout) if stream.layout else (),
         _decode=partial(ffmpeg.decode, path, chosen, stream, BLOCK, is_sure),
     )
 

@@ -2,11 +2,13 @@
 
 import io
 import os
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 
+from asteroid_tfswa.audio import channels
 from asteroid_tfswa.errors import InputError
 
 SUBTYPES = {
@@ -61,6 +63,19 @@ class AudioFormat:
         """Whether samples beyond 1 are lost (bool)."""
         return self.bits != 32
 
+    def layout(self, n_channels):
+        """Positions of the channels in the order of the format; none if it has no fixed ones.
+
+        Args:
+            n_channels (int): their number.
+
+        Returns:
+            tuple[str, ...]: see `asteroid_tfswa.audio.channels`.
+        """
+        return (
+            {"ogg": channels.VORBIS, "flac": channels.USUAL}.get(self.ext, {}).get(n_channels, ())
+        )
+
     def __str__(self):
         return f"{self.ext} ({self.bits} bits)" if self.bits else self.ext
 
@@ -77,7 +92,7 @@ class AudioFormat:
         Returns:
             soundfile.SoundFile: the file.
         """
-        container = self.ext.upper()
+        container = "WAVEX" if self.ext == "wav" and n_channels > 2 else self.ext.upper()
         too_long = n_samples is None or n_samples * n_channels * (self.bits or 0) / 8 > WAV_LIMIT
         if self.ext == "wav" and too_long:
             container = "RF64"
@@ -111,13 +126,19 @@ class AudioWriter:
         sample_rate (int): in Hz.
         n_channels (int): channels.
         n_samples (int or None): the length to come, None if it is not known.
+        layout (tuple[str, ...]): positions of the channels, see `asteroid_tfswa.audio.channels`.
+            Defaults to the usual ones of that number of channels.
 
     Raises:
         OSError: now, in `write` or at the end, if the file cannot be written.
     """
 
-    def __init__(self, path, form, sample_rate, n_channels, n_samples):
+    def __init__(self, path, form, sample_rate, n_channels, n_samples, layout=()):
         self.path = path
+        layout = layout or channels.USUAL.get(n_channels, ())
+        order = channels.arrange(layout, form.layout(n_channels) or layout)
+        self._order = order if order != sorted(order) else None
+        self._mask = channels.mask_of(layout)
         self._file = self._try(form.open, path, sample_rate, n_channels, n_samples)
 
     def __enter__(self):
@@ -125,10 +146,12 @@ class AudioWriter:
 
     def __exit__(self, *exc_info):
         self._try(self._file.close)
-        _clear_time(self.path)
+        _complete_header(self.path, self._mask)
 
     def write(self, block):
-        """Append a block, (time, chan)."""
+        """Append a block, (time, chan), the channels in WAV's order."""
+        if self._order is not None:
+            block = block[:, self._order]
         block = np.ascontiguousarray(block, dtype="float32")
         for start in range(0, len(block), PIECE):
             self._try(self._file.write, block[start : start + PIECE])
@@ -159,10 +182,23 @@ def write_wav(path, blocks, sample_rate, n_channels, n_samples):
             writer.write(block)
 
 
-def _clear_time(path):
-    """Clear the time that libsndfile notes in float WAV, so that equal audio gives equal files."""
+def _complete_header(path, mask):
+    """Correct what libsndfile writes in the header of a WAV file; others stay as they are.
+
+    Args:
+        path (Path): the file.
+        mask (int): the channel mask, for files that have one: libsndfile knows few layouts.
+    """
     with open(path, "r+b") as file:
-        peak_chunk = file.read(256).find(b"PEAK")
+        header = file.read(512)
+        if header[:4] not in (b"RIFF", b"RF64"):
+            return
+        format_chunk = header.find(b"fmt ") + 8
+        if header[format_chunk : format_chunk + 2] == b"\xfe\xff":  # WAVE_FORMAT_EXTENSIBLE
+            file.seek(format_chunk + 20)
+            file.write(struct.pack("<I", mask))
+        # Float WAV notes the time of writing; without it equal audio gives equal files.
+        peak_chunk = header.find(b"PEAK")
         if peak_chunk >= 0:
             file.seek(peak_chunk + 12)  # behind the chunk's name, its size and its version
             file.write(bytes(4))

@@ -128,7 +128,7 @@ def removing_empty(folders):
 
 
 @contextlib.contextmanager
-def open_stems(paths, plan, sample_rate, n_channels, n_samples):
+def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=()):
     """Open one file for each stem; all appear under their names when the block ends without error.
 
     The gain is known only at the end. Stems are encoded as they arrive, with a 32-bit copy of each;
@@ -140,6 +140,7 @@ def open_stems(paths, plan, sample_rate, n_channels, n_samples):
         sample_rate (int): in Hz.
         n_channels (int): channels of each.
         n_samples (int or None): their length, None if it is not known.
+        layout (tuple[str, ...]): positions of the channels, see `AudioWriter`.
 
     Yields:
         callable: appends stems, (time, n_stems, chan), to the files.
@@ -150,7 +151,7 @@ def open_stems(paths, plan, sample_rate, n_channels, n_samples):
     """
     form, clip = plan.form, plan.clip
     form.check(sample_rate, n_channels)
-    spec = (sample_rate, n_channels, n_samples)
+    spec = (sample_rate, n_channels, n_samples, layout)
     keeps_copies = clip == "rescale" and form.clips
     sample_bytes = (form.bits or 4) / 8 + 4 * keeps_copies
     n_bytes = round((n_samples or 0) * n_channels * len(paths) * sample_bytes)

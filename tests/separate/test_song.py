@@ -13,6 +13,8 @@ import torch
 
 from asteroid_tfswa import InputError
 from asteroid_tfswa.audio import read as read_module
+from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.audio.write import AudioFormat
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
@@ -84,6 +86,20 @@ def test_formats_that_only_ffmpeg_reads(tmp_path, name):
     assert soundfile.info(paths[0]).samplerate == 44100
     assert abs(len(out) - len(wav)) < 3000  # codecs add silence
     assert out.std() == pytest.approx(wav.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("ext", ["wav", "flac", "ogg"])
+def test_channels_keep_their_places(tmp_path, ext):
+    """From Vorbis, which has another order, to any format."""
+    time = np.arange(24000) / 48000
+    wav = np.stack([0.2 * np.sin(2 * np.pi * (40 + 16 * i) * time) for i in range(6)], axis=1)
+    soundfile.write(tmp_path / "in.ogg", wav[:, [0, 2, 1, 4, 5, 3]], 48000)  # FL FC FR BL BR LFE
+    form = AudioFormat(ext)
+    (path,) = separate_file(
+        StandIn(), tmp_path / "in.ogg", tmp_path / "out", stems=["one"], form=form
+    )
+    spectrum = np.abs(np.fft.rfft(np.concatenate(list(open_audio(path).blocks())), axis=0))
+    assert spectrum.argmax(axis=0).tolist() == [20, 28, 36, 44, 52, 60]  # of 2 Hz
 
 
 @needs_ffmpeg

@@ -1,0 +1,165 @@
+"""The order of channels: inside it is WAV's, files have others.
+
+A layout is a tuple of the positions of the channels, as ("FL", "FR", "FC"); an empty one is
+unknown. In WAV's order positions follow one another as in POSITIONS.
+"""
+
+import struct
+
+# The bits of the channel mask of a WAV file, from the lowest.
+POSITIONS = tuple(
+    "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()  # front, back, side
+)
+# What files mean that do not say more than the number of their channels.
+USUAL = {
+    n: tuple(names.split())
+    for n, names in {
+        1: "FC",
+        2: "FL FR",
+        3: "FL FR FC",
+        4: "FL FR BL BR",
+        5: "FL FR FC BL BR",
+        6: "FL FR FC LFE BL BR",
+        7: "FL FR FC LFE BC SL SR",
+        8: "FL FR FC LFE BL BR SL SR",
+    }.items()
+}
+VORBIS = USUAL | {
+    n: tuple(names.split())
+    for n, names in {
+        3: "FL FC FR",
+        5: "FL FC FR BL BR",
+        6: "FL FC FR BL BR LFE",
+        7: "FL FC FR SL SR BC LFE",
+        8: "FL FC FR SL SR BL BR LFE",
+    }.items()
+}
+# Numbers of Apple's layouts in AIFF and CAF files, without the number of channels.
+APPLE = {
+    number: tuple(names.split())
+    for number, names in {
+        113: "FL FR FC",
+        114: "FC FL FR",
+        115: "FL FR FC BC",
+        116: "FC FL FR BC",
+        117: "FL FR FC SL SR",
+        118: "FL FR SL SR FC",
+        119: "FL FC FR SL SR",
+        120: "FC FL FR SL SR",
+        121: "FL FR FC LFE SL SR",
+        122: "FL FR SL SR FC LFE",
+        123: "FL FC FR SL SR LFE",
+        124: "FC FL FR SL SR LFE",
+        125: "FL FR FC LFE SL SR BC",
+        126: "FL FR FC LFE SL SR FLC FRC",
+        127: "FC FLC FRC FL FR SL SR LFE",
+        128: "FL FR FC LFE BL BR SL SR",  # as ffmpeg writes and reads it
+    }.items()
+}
+FFMPEG = {
+    "2.1": "FL FR LFE",
+    "3.0": "FL FR FC",
+    "3.0(back)": "FL FR BC",
+    "4.0": "FL FR FC BC",
+    "quad": "FL FR BL BR",
+    "quad(side)": "FL FR SL SR",
+    "3.1": "FL FR FC LFE",
+    "5.0": "FL FR FC BL BR",
+    "5.0(side)": "FL FR FC SL SR",
+    "4.1": "FL FR FC LFE BC",
+    "5.1": "FL FR FC LFE BL BR",
+    "5.1(side)": "FL FR FC LFE SL SR",
+    "6.0": "FL FR FC BC SL SR",
+    "6.0(front)": "FL FR FLC FRC SL SR",
+    "hexagonal": "FL FR FC BL BR BC",
+    "6.1": "FL FR FC LFE BC SL SR",
+    "6.1(back)": "FL FR FC LFE BL BR BC",
+    "6.1(front)": "FL FR LFE FLC FRC SL SR",
+    "7.0": "FL FR FC BL BR SL SR",
+    "7.0(front)": "FL FR FC FLC FRC SL SR",
+    "7.1": "FL FR FC LFE BL BR SL SR",
+    "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
+    "7.1(wide-side)": "FL FR FC LFE FLC FRC SL SR",
+    "octagonal": "FL FR FC BL BR BC SL SR",
+}
+
+
+def arrange(layout, wanted):
+    """Find the channels that go to wanted positions; those without a position fill what is left.
+
+    Args:
+        layout (tuple[str, ...]): positions of the channels.
+        wanted (tuple[str, ...]): as many positions.
+
+    Returns:
+        list[int]: the number of a channel for each position.
+    """
+    left = [i for i, position in enumerate(layout) if position not in wanted]
+    return [layout.index(p) if p in layout else left.pop(0) for p in wanted]
+
+
+def in_wav_order(layout):
+    """Sort the positions of a layout (tuple of str) as WAV files do."""
+    return tuple(sorted(layout, key=POSITIONS.index))
+
+
+def mask_of(layout):
+    """The channel mask (int) for the header of a WAV file, 0 for an unknown layout."""
+    return sum(1 << POSITIONS.index(position) for position in layout)
+
+
+def layout_of_mask(mask, n_channels):
+    """The layout for the channel mask (int) in the header of a WAV file of `n_channels`."""
+    layout = tuple(position for i, position in enumerate(POSITIONS) if mask >> i & 1)
+    return layout if len(layout) == n_channels else ()
+
+
+def layout_of_ffmpeg(name):
+    """The layout that ffmpeg calls `name` (str), as "5.1(side)" or "FL+FR+LFE"."""
+    layout = tuple(FFMPEG.get(name, name.replace("+", " ")).split())
+    return layout if set(layout) <= set(POSITIONS) else ()
+
+
+def layout_of_file(data, info):
+    """Find the layout in the header of a file that soundfile reads.
+
+    Args:
+        data (mmap.mmap): the bytes of the file.
+        info (soundfile.SoundFile): what soundfile says about it.
+
+    Returns:
+        tuple[str, ...]: positions of the channels in the order in which soundfile has them.
+    """
+    n_channels, layout = info.channels, ()
+    if info.format in ("WAVEX", "RF64", "W64"):
+        place = data.find(b"fmt ", 0, 1 << 16)
+        start = place + (24 if info.format == "W64" else 8)
+        if place >= 0 and data[start : start + 2] == b"\xfe\xff":  # WAVE_FORMAT_EXTENSIBLE
+            mask = int.from_bytes(data[start + 20 : start + 24], "little")
+            layout = layout_of_mask(mask, n_channels)
+    elif info.format in ("AIFF", "CAF"):
+        place = data.find(b"CHAN" if info.format == "AIFF" else b"chan", 0, 1 << 16)
+        layout = _apple_layout(data[place : place + 1024], info.format) if place >= 0 else ()
+    elif info.format == "OGG" and info.subtype in ("VORBIS", "OPUS"):
+        head = data[data.find(b"OpusHead") :][:19] if info.subtype == "OPUS" else b""
+        if not head or head[18] < 2:  # the others have no positions
+            layout = VORBIS.get(n_channels, ())
+    elif info.format in ("FLAC", "OGG"):
+        layout = USUAL.get(n_channels, ())
+    return layout if len(layout) == n_channels == len(set(layout)) else ()
+
+
+def _apple_layout(chunk, form):
+    """The layout in a chunk of an AIFF or CAF file, from its name on."""
+    start = 8 if form == "AIFF" else 12
+    if len(chunk) < start + 12:
+        return ()
+    tag, _, n_described = struct.unpack_from(">3I", chunk, start)
+    if tag != 0:
+        return APPLE.get(tag >> 16, ())
+    labels = [
+        struct.unpack_from(">I", chunk, place)[0]
+        for place in range(start + 12, min(len(chunk) - 3, start + 12 + 20 * n_described), 20)
+    ]
+    known = all(1 <= label <= len(POSITIONS) for label in labels)
+    return tuple(POSITIONS[label - 1] for label in labels) if known else ()
