@@ -138,7 +138,10 @@ def separate_files(
     cancel = threading.Event()
     seconds = sum(audio.seconds for audio, _ in tasks)
     shape = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{remaining} left]"
-    with tqdm(total=seconds, bar_format=shape, disable=None if tasks else True) as bar:
+    # Of songs that fail together, each may take a folder for that of another.
+    folders = {path.parent for _, paths in tasks for path in paths}
+    bar = tqdm(total=seconds, bar_format=shape, disable=None if tasks else True)
+    with removing_empty(folders), bar:
 
         def progress(n):
             bar.update(n)
