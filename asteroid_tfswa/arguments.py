@@ -94,6 +94,25 @@ def choice(name, value, choices):
     return value
 
 
+def check_shape(wav, in_channels):
+    """Check that a tensor has a shape of mixtures for a model, see `MusicModel.forward`.
+
+    Args:
+        wav (torch.Tensor): the tensor.
+        in_channels (int): audio channels of the model.
+
+    Raises:
+        InputError: if it has none.
+    """
+    shape, mono = tuple(wav.shape), in_channels == 1
+    chan = shape[-2] if len(shape) == 3 or (len(shape) == 2 and not mono) else 1
+    if not 1 <= len(shape) <= 3 or chan not in (1, in_channels) or 0 in shape:
+        forms = "(time), (batch, time) or (batch, 1, time)"
+        if not mono:
+            forms = f"(time), (chan, time) or (batch, chan, time) with {in_channels} or 1 channels"
+        raise InputError(f"wav must be {forms} and at least 1 sample long: got shape {shape}")
+
+
 def refusal(name, wanted, value):
     """Make the error for an argument.
 

@@ -63,6 +63,8 @@ class MusicSystem(System):
 
     def _estimate(self, mixture, targets):
         estimates = self(mixture).float()
+        if estimates.ndim == 3:  # of a mono model, without an axis for channels
+            estimates = estimates.unsqueeze(2)
         if estimates.shape != targets.shape:
             raise InputError(
                 f"model: gives shape {tuple(estimates.shape)} where the data has "

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from asteroid import models
 from asteroid.models.base_models import BaseEncoderMaskerDecoder, BaseModel
+from asteroid.utils.torch_utils import script_if_tracing
 from torch.nn import functional as F
 
 from asteroid_tfswa import separate
+from asteroid_tfswa.arguments import check_shape
 from asteroid_tfswa.errors import InputError, printable
 from asteroid_tfswa.filterbanks import is_centred
 from asteroid_tfswa.models.loading import (
@@ -17,6 +19,30 @@ from asteroid_tfswa.models.loading import (
     load_model_file,
     uncompiled,
 )
+
+
+@script_if_tracing  # so that a traced model takes mixtures of any shape
+def _to_batch(wav: torch.Tensor, in_channels: int) -> torch.Tensor:
+    """Mixtures of any shape that a model takes, as (batch, in_channels, time)."""
+    if wav.ndim == 1:
+        wav = wav.unsqueeze(0).unsqueeze(0)
+    elif wav.ndim == 2:
+        wav = wav.unsqueeze(1 if in_channels == 1 else 0)
+    return wav.expand(-1, in_channels, -1)
+
+
+@script_if_tracing
+def _from_batch(out: torch.Tensor, wav: torch.Tensor, in_channels: int) -> torch.Tensor:
+    """Sources, (batch, n_src, in_channels, time), in the shape that the mixture `wav` asks for."""
+    if in_channels == 1:
+        out = out[:, :, 0]
+    elif wav.ndim == 1:
+        out = out.mean(dim=2)
+    elif wav.shape[-2] == 1:
+        out = out.mean(dim=2, keepdim=True)
+    if wav.ndim == 1 or (wav.ndim == 2 and in_channels > 1):
+        out = out[0]
+    return out
 
 
 class MusicModel(BaseEncoderMaskerDecoder):
@@ -43,37 +69,34 @@ class MusicModel(BaseEncoderMaskerDecoder):
     def forward(self, wav):
         """Separate mixtures.
 
-        A mono mixture into a model of more channels is repeated on each of them, and the mean of
-        the output's channels is given back.
+        A model of one channel has the shapes of Asteroid's models:
+
+            (time)            to (n_src, time)
+            (batch, time)     to (batch, n_src, time)
+            (batch, 1, time)  to (batch, n_src, time)
+
+        A model of more channels:
+
+            (time)               to (n_src, time)
+            (chan, time)         to (n_src, chan, time)
+            (batch, chan, time)  to (batch, n_src, chan, time)
+
+        There chan is `in_channels`, or 1: a mono mixture is repeated on each channel, and sources
+        are the mean of the output's channels.
 
         Args:
-            wav (torch.Tensor): mixture, (time), (chan, time) or (batch, chan, time), at least one
-                sample long; chan is `in_channels`, or 1.
+            wav (torch.Tensor): mixture of at least one sample.
 
         Returns:
-            torch.Tensor: sources, (n_src, time), (n_src, chan, time) or (batch, n_src, chan, time),
-            as long as the input.
+            torch.Tensor: sources, as long as the input.
 
         Raises:
-            ValueError: if the shape cannot be read as a mixture for this model.
+            InputError: if the shape cannot be read as a mixture for this model.
         """
-        n_dims, shape = wav.ndim, tuple(wav.shape)
-        if n_dims == 1:
-            wav = wav[None, None]
-        elif n_dims == 2:
-            wav = wav[None]
-        chan = wav.shape[-2] if wav.ndim == 3 else None
-        if chan not in (1, self.in_channels) or wav.shape[-1] < 1:
-            raise ValueError(
-                f"wav must be (time), (chan, time) or (batch, chan, time) with {self.in_channels} "
-                f"or 1 channels and at least 1 sample: got shape {shape}"
-            )
-        out = self.forward_waveforms(wav.expand(-1, self.in_channels, -1))
-        if chan != self.in_channels:
-            out = out.mean(dim=2, keepdim=True)  # (batch, n_src, 1, time)
-        if n_dims == 1:
-            return out[0, :, 0]
-        return out[0] if n_dims == 2 else out
+        if not torch.jit.is_tracing():  # where shapes are unknown
+            check_shape(wav, self.in_channels)
+        out = self.forward_waveforms(_to_batch(wav, self.in_channels))
+        return _from_batch(out, wav, self.in_channels)
 
     def forward_waveforms(self, wav):
         """Separate (batch, in_channels, time) into (batch, n_src, in_channels, time)."""

@@ -112,6 +112,8 @@ class ChunkRunner:
         ):
             groups = channel_groups(chunks.shape[1], self.model.in_channels)
             parts = [self.model(g) for g in chunks.to(self.device).split(groups, dim=1)]
+            if self.model.in_channels == 1:  # sources have no axis for channels
+                parts = [part.unsqueeze(2) for part in parts]
             return torch.cat(parts, dim=2).float().cpu()
 
     def _take_less(self, batch, size, err):

@@ -5,8 +5,7 @@ from concurrent.futures import CancelledError
 
 import torch
 
-from asteroid_tfswa.arguments import integer, refusal
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.arguments import check_shape, integer, refusal
 from asteroid_tfswa.separate.chunks import overlap_add
 from asteroid_tfswa.separate.runner import ChunkRunner, evaluating
 
@@ -94,25 +93,25 @@ def separate_wav(model, wav, **kwargs):
 
     Args:
         model (MusicModel): the model.
-        wav (torch.Tensor): mixture at the model's sample rate, (time), (chan, time) or
-            (batch, chan, time).
+        wav (torch.Tensor): mixture at the model's sample rate, in a shape that the model's
+            `forward` takes.
         **kwargs: options of `separate_blocks`.
 
     Returns:
-        torch.Tensor: (n_src, time), (n_src, chan, time) or (batch, n_src, chan, time), on the
-        device of `wav`.
+        torch.Tensor: sources, in the shape that `forward` gives, on the device of `wav`.
 
     Raises:
         InputError: if the shape of `wav` does not fit the model, or an option is out of range.
     """
+    check_shape(wav, model.in_channels)
     if wav.ndim == 1:
-        return separate_wav(model, wav[None], **kwargs)[:, 0]
-    if wav.ndim == 3:
-        return torch.stack([separate_wav(model, item, **kwargs) for item in wav])
-    if wav.ndim != 2 or wav.shape[0] not in (1, model.in_channels) or wav.shape[1] < 1:
-        raise InputError(
-            f"wav must be (time), (chan, time) or (batch, chan, time) with {model.in_channels} "
-            f"or 1 channels and at least 1 sample: got {tuple(wav.shape)}"
-        )
+        return separate_wav(model, wav[None, None], **kwargs).reshape(-1, len(wav))
+    if wav.ndim == 2:
+        if model.in_channels == 1:
+            return separate_wav(model, wav[:, None], **kwargs)
+        return separate_wav(model, wav[None], **kwargs)[0]
     wav = wav.to(torch.get_default_dtype())
-    return torch.cat(list(separate_blocks(model, [wav], **kwargs)), dim=-1).to(wav.device)
+    out = torch.stack(
+        [torch.cat(list(separate_blocks(model, [item], **kwargs)), dim=-1) for item in wav]
+    ).to(wav.device)
+    return out[:, :, 0] if model.in_channels == 1 else out
