@@ -156,6 +156,7 @@ def test_asteroids_system_trains_a_mono_model(mono, tmp_path):
 
 def test_the_recipe_s_system_trains_a_mono_model(mono):
     system = MusicSystem(mono, None, L1Loss(), None, None, None, {})
+    system.on_train_start()
     targets = torch.randn(3, 2, 1, 700)  # of data with one channel
     loss = system.training_step((targets.sum(dim=1), targets), 0)
     assert loss == (mono(targets.sum(dim=1)).unsqueeze(2) - targets).abs().mean()
