@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import re
 import select
 import signal
 import sys
@@ -90,8 +91,9 @@ def importing():
     before, _State.at_once = _State.at_once, True
     try:
         yield
-    except ImportError as err:
-        raise _CannotImport(f"{err}; see asteroid-tfswa doctor") from err
+    except Exception as err:  # a broken package can raise anything
+        kind = "" if isinstance(err, ImportError) else f"{type(err).__name__}: "
+        raise _CannotImport(f"{kind}{err}; see asteroid-tfswa doctor") from err
     finally:
         _State.at_once = before
 
@@ -115,16 +117,17 @@ def _stop(signum, frame):
 def _ending(err):
     """Exit status and line for what a command raised; status None for a bug."""
     of_user = _is_input_error(err) or isinstance(err, (OSError, _CannotImport))
+    of_user = of_user and not _is_closed_pipe(err)
     if _State.received or isinstance(err, KeyboardInterrupt):
         signum = _State.received or signal.SIGINT
         return 128 + signum, WORDS[signum] + (f": {_text(err)}" if of_user else "")
-    if isinstance(err, BrokenPipeError) and _stdout_is_closed():
+    if _is_closed_pipe(err):
         return 141, ""
     if of_user:
         return 1, f"error: {_text(err)}"
     if _is_out_of_memory(err):
-        reason = _text(err).splitlines() or ["no memory left"]
-        return 1, f"error: out of memory ({reason[0][:200]}); close other programs or ask for less"
+        reason = (str(err).splitlines() or ["no memory left"])[0][:200]
+        return 1, f"error: out of memory ({reason}); close other programs or ask for less"
     return None, ""
 
 
@@ -133,9 +136,11 @@ class _CannotImport(Exception):
 
 
 def _text(err):
+    """The message on one line; control characters, of a file's name for example, are escaped."""
+    text = str(err)
     if isinstance(err, OSError) and err.strerror:
-        return f"{err.filename}: {err.strerror}" if err.filename else err.strerror
-    return str(err)
+        text = f"{err.filename}: {err.strerror}" if err.filename else err.strerror
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
 
 
 def _is_input_error(err):
@@ -148,11 +153,13 @@ def _is_out_of_memory(err):
     return isinstance(err, MemoryError) or bool(devices and devices.is_out_of_memory(err))
 
 
-def _stdout_is_closed():
-    with contextlib.suppress(OSError, ValueError):
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return any(event & select.POLLERR for _, event in poll.poll(0))
+def _is_closed_pipe(err):
+    """Whether nobody reads stdout any more, as after ``| head``."""
+    if isinstance(err, BrokenPipeError):
+        with contextlib.suppress(OSError, ValueError):
+            poll = select.poll()
+            poll.register(sys.stdout.fileno(), 0)
+            return any(event & select.POLLERR for _, event in poll.poll(0))
     return False
 
 

@@ -172,6 +172,10 @@ def input_error():
     raise InputError("lr must be a number: got 'x'")
 
 
+def odd_file_name():
+    raise InputError("a\nb\x1b[31m ü.wav is damaged")
+
+
 @pytest.mark.parametrize(
     "function, line",
     [
@@ -180,6 +184,7 @@ def input_error():
         (full_disk, "error: No space left on device"),
         (no_such_file, "error: no/such/file: No such file or directory"),
         (input_error, "error: lr must be a number: got 'x'"),
+        (odd_file_name, r"error: a\\nb\\x1b\[31m ü\.wav is damaged"),
     ],
 )
 def test_what_the_user_can_change_is_one_line(function, line, capsys):
@@ -208,7 +213,7 @@ def test_a_closed_pipe_ends_a_command_silently(tmp_path):
 
 
 def test_a_missing_package_is_one_line_and_help_works_without_it(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so.13 is missing')")
+    (tmp_path / "torch.py").write_text("raise AttributeError('libcudart.so.13 is missing')")
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPO}"}
     code = "from asteroid_tfswa_cli import main; main()"
     command = [sys.executable, "-c", code]
