@@ -34,10 +34,11 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
         OSError: writing fails.
         concurrent.futures.CancelledError: `stop` has been set.
     """
-    if read_entry(folder, checked, n_channels, sources) is not None:
+    if read_entry(song, folder, n_channels, checked.sample_rate, sources) is not None:
         return
+    before = _stamps(song)
     if folder.exists():
-        shutil.rmtree(folder)  # some of its files are missing or have changed
+        shutil.rmtree(folder)  # files of it, or of its source, are missing or have changed
     with atomic_folder(folder) as work:
         files = _bring(song, work, checked.n_samples, n_channels, stop)
         sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
@@ -59,32 +60,40 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
             "stems": sorted([*selection.stems, *silent]),
             "left_out": selection.left_out,
             "equal": selection.equal,
+            "files": before,
         }
         (work / SONG_FILE).write_text(json.dumps(entry), encoding="utf-8")
 
 
-def read_entry(folder, checked, n_channels, sources):
+def read_entry(song, folder, n_channels, sample_rate, sources):
     """Read what `make_song` noted of a song.
 
     Args:
-        folder (Path): the song's prepared folder.
-        checked (CheckedSong): what is known of its source.
+        song (RawSong): the song.
+        folder (Path): its prepared folder.
         n_channels (int): channels that it must have.
+        sample_rate (int): that it must have, in Hz.
         sources (list[str]): stems that it must have.
 
     Returns:
-        dict or None: None if the song is not there, or not whole.
+        dict or None: None if the song is not prepared, not whole, or its source has changed since.
     """
     try:
         entry = json.loads((folder / SONG_FILE).read_text(encoding="utf-8"))
-        song = song_of_entry(entry, folder.parent, checked.sample_rate, n_channels)
-        check_files(song)
-        whole = song.name == folder.name and set(sources) <= set(song.stems)
+        prepared = song_of_entry(entry, folder.parent, sample_rate, n_channels)
+        check_files(prepared)
         lists = (entry["left_out"], entry["equal"])
-        whole = whole and all(isinstance(name, str) for names in lists for name in names)
+        whole = all(isinstance(name, str) for names in lists for name in names)
+        whole = whole and prepared.name == folder.name and set(sources) <= set(prepared.stems)
+        return entry if whole and entry["files"] == _stamps(song) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return entry if whole else None
+
+
+def _stamps(song):
+    """Size in bytes and time of change in ns of every file, as lists: JSON has no tuples."""
+    stats = {path.name: path.stat() for path in song.files.values()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
 
 
 def _bring(song, work, n_samples, n_channels, stop):

@@ -135,8 +135,11 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
     _in_parallel(make_song, jobs, "preparing", n_jobs, stop)
 
     entries = {split: [] for split in SPLITS}
-    for (_, folder), known in zip(songs, checked, strict=True):
-        entries[folder.parent.name].append(read_entry(folder, known, n_channels, sources))
+    for song, folder in songs:
+        entry = read_entry(song, folder, n_channels, options["sample_rate"], sources)
+        if entry is None:
+            raise InputError(f"{song.path}: changed while it was prepared; run stage 0 again")
+        entries[folder.parent.name].append(entry)
     default_name, default_license = describe(source_dir, splits)
     dataset = {
         "name": labels[0] or default_name,
@@ -191,8 +194,9 @@ def _complete(data_dir, options, source_dir, sources):
                     f"{song.folder}: was prepared without the stem {stem!r} (found: "
                     f"{', '.join(song.stems)}); choose another data_dir or remove {data_dir}"
                 )
-    if source_dir.is_dir():  # it may be gone by now, where all was decoded
-        _check_songs_are_the_same(source_dir, data_dir, data)
+    # The source may be gone by now, where all was decoded.
+    if source_dir.is_dir() and not _is_current(data, data_dir, options, sources):
+        return None
     return data
 
 
@@ -215,15 +219,27 @@ def _stored_options(data_dir):
     return None
 
 
-def _check_songs_are_the_same(source_dir, data_dir, data):
-    found = find_raw_songs(source_dir)
-    now = sorted(song.name for songs in found.values() for song in songs)
-    before = sorted(song.name for songs in data.splits.values() for song in songs)
+def _is_current(data, data_dir, options, sources):
+    """Whether no file of the source has changed since it was prepared.
+
+    Raises:
+        InputError: songs have been added or removed.
+    """
+    found = find_raw_songs(options["source"])
+    splits, _ = choose_splits(found, options["valid_share"], options["seed"])
+    now = [(split, song.name) for split in SPLITS for song in splits[split]]
+    before = [(split, song.name) for split in SPLITS for song in data.splits[split]]
     if now != before:
         raise InputError(
-            f"{source_dir}: its songs have changed ({len(before)} were prepared, {len(now)} are "
-            f"there now); choose another data_dir or remove {data_dir}"
+            f"{options['source']}: its songs have changed ({len(before)} were prepared, {len(now)} "
+            f"are there now); choose another data_dir or remove {data_dir}"
         )
+    rules = (data.n_channels, data.sample_rate, sources)
+    return all(
+        read_entry(song, data_dir / split / song.name, *rules) is not None
+        for split in SPLITS
+        for song in splits[split]
+    )
 
 
 def _notes(checked, entries, n_channels, tolerance):

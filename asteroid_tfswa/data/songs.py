@@ -195,7 +195,7 @@ def check_files(song):
                 f"{path}{target}: the file is missing; put it back, or run stage 0 again"
             )
         try:
-            info = soundfile.info(path)
+            info = soundfile.info(os.fsencode(path))  # names need not be UTF-8
             found = (info.frames, info.samplerate, info.channels)
         except soundfile.LibsndfileError:
             found = (0, 0, 0)

@@ -264,13 +264,13 @@ def _stems_without_mixture(files, names, sources):
         others = [other for other in stems if other != name]
         if files.parts_of(name, others):
             stems.remove(name)
-        elif is_sum_name(name) and not files.is_silent(name):
+        elif not files.is_silent(name):
             _, unexplained = files.fit(name, others)
-            if unexplained < 0.5:
+            if unexplained < (0.5 if is_sum_name(name) else TOLERANCE):
                 raise InputError(
-                    f"{name}: its name and {100 * (1 - unexplained):.0f} % of its energy say that "
-                    "it is a sum of other stems, but it differs from their sum; remove it, or "
-                    "name it in sources if it is a stem"
+                    f"{name}: {100 * (1 - unexplained):.0f} % of its energy is in other stems too "
+                    f"({'its name says so as well' if is_sum_name(name) else 'at other levels'}), "
+                    "but it is not their sum; remove it, or name it in sources if it is a stem"
                 )
     for source in sources:
         extras = [name for name in stems if name not in sources]

@@ -14,6 +14,7 @@ import pytest
 import soundfile as sf
 
 from asteroid_tfswa.data import decode, musdb18
+from asteroid_tfswa.data.dataset import read_segment
 from asteroid_tfswa.data.prepare import prepare
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
@@ -362,6 +363,35 @@ def test_what_is_damaged_or_missing_is_made_again(source, damage):
     if after["options.json"] == b"\xff":  # dataset.json has them too
         after["options.json"] = whole["options.json"]
     assert after == whole and list(data.splits["test"][0].stems) == ["bass", "extra", "vocals"]
+
+
+def test_songs_whose_source_has_changed_are_made_again(source):
+    sf.write(source / "test" / "t" / "bass.flac", noise(5), RATE)
+    (source / "test" / "t" / "bass.wav").unlink()
+    prepared = source.parent / "prepared"
+    data = run(source)
+    kept = data.splits["train"][0].mixture.stat().st_mtime_ns
+    for with_dataset in (True, False):  # both a complete set and an interrupted one
+        wave = noise(6 + with_dataset)
+        sf.write(source / "test" / "t" / "bass.flac", wave, RATE)
+        if not with_dataset:
+            (prepared / "dataset.json").unlink()
+        again = run(source)
+        np.testing.assert_allclose(read(again.splits["test"][0].stems["bass"]), wave, atol=2**-15)
+        expected = wave + read(source / "test" / "t" / "vocals.wav")
+        np.testing.assert_allclose(read(again.splits["test"][0].mixture), expected, atol=2**-14)
+        assert again.fingerprint != data.fingerprint
+        assert again.splits["train"][0].mixture.stat().st_mtime_ns == kept
+
+
+def test_paths_that_are_not_utf8(source):
+    strange = Path(os.fsdecode(os.fsencode(source.parent) + b"/caf\xe9"))
+    source.rename(strange)
+    data = run(strange, strange.parent / "out")
+    assert data == run(strange, strange.parent / "out") and data.name == "caf?"
+    (strange.parent / "out").rename(strange / "out")
+    song = read_prepared(strange / "out").splits["test"][0]
+    assert read_segment(song.stems["bass"], 10, 20).shape == (2, 20)
 
 
 def test_damage_that_cannot_be_made_good_is_one_line_with_the_remedy(source):

@@ -182,7 +182,14 @@ def test_sum_by_name_that_is_almost_one_is_refused_without_a_mixture(source):
     waves = waves_of(SOURCES)
     clipped = np.clip(3 * summed(waves, "bass", "drums", "other"), -0.5, 0.5)
     write(source / "test" / "t", {"instrumental": clipped})
-    assert "test/t: instrumental: its name and " in failure(source, sources=SOURCES)
+    message = failure(source, sources=SOURCES)
+    assert "test/t: instrumental: " in message and "its name says so as well" in message
+
+
+def test_copy_at_another_level_is_refused(source):
+    write(source / "test" / "t", {"vox": 0.5 * waves_of(SOURCES)["vocals"]})
+    message = failure(source, sources=SOURCES)
+    assert "test/t: vox: 100 % of its energy is in other stems too (at other levels)" in message
 
 
 def test_source_that_is_the_sum_of_the_others_is_refused(source):
