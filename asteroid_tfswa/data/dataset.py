@@ -5,6 +5,8 @@ seed. Which process or worker draws an item therefore changes nothing: no two of
 same mixes, and a run that stops continues with exactly the items that it had not seen.
 """
 
+import os
+
 import numpy as np
 import soundfile
 import torch
@@ -267,7 +269,7 @@ def read_segment(path, start, n_samples, song):
             not numbers.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # names need not be UTF-8
             found = (file.samplerate, file.channels)
             if found != (song.sample_rate, song.n_channels):
                 raise InputError(
