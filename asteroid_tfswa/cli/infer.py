@@ -1,8 +1,8 @@
 """Separate files with the arguments and file names of asteroid-infer.
 
 Stems are written as <file>_est1.wav, <file>_est2.wav ... beside the file or in --output-dir, in
-32-bit float. Unlike there, all channels are separated, levels are kept, and long files need no more
-memory than short ones. "asteroid-tfswa separate" can do more.
+32-bit float. Unlike asteroid-infer, all channels are separated, levels are kept, and long files
+need no more memory than short ones. "asteroid-tfswa separate" can do more.
 """
 
 import sys
@@ -50,7 +50,9 @@ def add_arguments(parser):
         help="accepted, without effect: sources never change places",
     )
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="default: beside each file")
-    parser.add_argument("-d", "--device", default="auto", help="default: the GPU if there is one")
+    parser.add_argument(
+        "-d", "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
+    )
 
 
 def run(args):

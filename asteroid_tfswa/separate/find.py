@@ -78,12 +78,12 @@ def _search(top, output_dir, problems):
 
 def _match(pattern, top, output_dir):
     """Find the files that fit a pattern; one without suffix ("**") means audio files only."""
-    is_audio = re.compile("") if os.path.splitext(pattern)[1] else AUDIO_NAME
+    is_wanted = bool if os.path.splitext(pattern)[1] else AUDIO_NAME.fullmatch
     found = [
         path
         for path in sorted(glob.glob(pattern, recursive=True))
         if os.path.isfile(path)
-        and is_audio.match(os.path.basename(path))
+        and is_wanted(os.path.basename(path))
         and NO_SONGS.isdisjoint(os.path.relpath(path, top or ".").split(os.sep))
     ]
     if output_dir and not _is_in(top or ".", output_dir):

@@ -84,7 +84,7 @@ class ChunkRunner:
             torch.Tensor: (batch, n_src, chan, time), float32, on the CPU.
 
         Raises:
-            InputError: if there is not enough memory for the shortest chunk.
+            InputError: if memory runs out even for the shortest chunk.
         """
         batch, size = len(chunks), chunks.shape[-1]
         if batch > self.max_batch:

@@ -108,8 +108,8 @@ def file_separate(
         model (MusicModel): the model.
         filename (str or Path): a file that soundfile or ffmpeg reads.
         output_dir (str or Path, optional): where the files go. Defaults to that of `filename`.
-        force_overwrite (bool): whether to write over files that exist; else there is a warning, and
-            nothing is done. Default False.
+        force_overwrite (bool): whether to write over files that exist; otherwise nothing is done,
+            with a warning. Default False.
         resample (bool): whether to resample a file of another sample rate than the model's, and the
             sources back; else such a file is an error. Default False.
         **kwargs: options of `separate_blocks`.

@@ -95,7 +95,7 @@ class StemPlan:
 
 @contextlib.contextmanager
 def stem_folders(paths):
-    """Have the folders of stems for this process; other threads of it may have them as well.
+    """Lock the folders of stems for this process; its other threads may lock them, too.
 
     Args:
         paths (list of Path): the stems. Folders that are made and stay empty are removed.

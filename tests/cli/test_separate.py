@@ -109,7 +109,7 @@ def test_page_has_all_songs_that_have_stems(folder, capsys):
     assert "page_megabytes" in capsys.readouterr().err
 
 
-def test_what_exists_is_skipped_unless_told(folder, capsys):
+def test_what_exists_is_skipped_unless_overwritten(folder, capsys):
     write("song.wav")
     run("song.wav")
     for stem in ("vocals", "drums"):
@@ -133,7 +133,7 @@ def test_what_was_separated_is_not_separated_again(folder, capsys):
     assert "0 separated to separated, 1 skipped" in capsys.readouterr().err
 
 
-def test_failures_are_told_and_the_others_done(folder, capsys):
+def test_failures_are_reported_and_the_rest_continues(folder, capsys):
     write("a.wav")
     Path("b.wav").touch()
     Path("c.mp3").write_text("no audio\n" * 1000)
@@ -438,7 +438,7 @@ def test_songs_of_one_run_share_a_folder(folder):
     assert written() == [f"{stem}/{song}.wav" for stem in SOURCES for song in "abcd"]
 
 
-def test_a_full_disk_is_told_and_the_others_are_done(folder):
+def test_a_full_disk_is_reported_and_the_rest_continues(folder):
     write("-small.wav", seconds=0.5)
     write("big.wav", seconds=30)
     limit = 900_000  # bytes of a file

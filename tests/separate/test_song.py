@@ -148,7 +148,7 @@ def test_file_equals_tensor(tmp_path, make_model):
 def test_real_music(tmp_path, make_model):
     song = REAL / "test/eif_rubidium/vocals.ogg"
     if not song.is_file():
-        pytest.skip("the shared real music is not there")
+        pytest.skip("the shared real music is missing")
     model = make_model(sample_rate=4000.0)
     info = soundfile.info(song)
     for path in separate_file(model, song, tmp_path, mixture_consistency=True, segment=20):

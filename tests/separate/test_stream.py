@@ -69,7 +69,7 @@ def test_one_chunk_is_the_model_itself(make_model):
     assert model.separate(wav[0, 0]).shape == (2, 1000)
 
 
-def test_training_mode_comes_back(make_model):
+def test_training_mode_is_restored(make_model):
     model = make_model().train()
     out = separate_wav(model, torch.randn(2, 900), segment=0.05)
     assert model.training and not out.requires_grad
@@ -93,7 +93,7 @@ def test_threads_share_a_model_in_training_mode(make_model):
     assert [module.training for module in model.modules()] == before
 
 
-def test_a_stream_that_is_not_used_up_gives_the_mode_back():
+def test_a_stream_that_is_closed_early_restores_the_mode():
     model = StandIn().train()
     stream = separate_blocks(model, [torch.zeros(2, 500)], segment=0.1)
     assert model.training
@@ -273,7 +273,7 @@ def test_progress_can_cancel():
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 @pytest.mark.parametrize("limit", [8000, 3000, 1999, 1000])
-def test_out_of_memory_goes_on_with_less(recwarn, limit, error):
+def test_out_of_memory_continues_with_less(recwarn, limit, error):
     model, wav = OutOfMemory(limit, error), torch.randn(2, 20_000)
     out = separate_wav(model, wav, segment=4, batch_size=4)
     assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
