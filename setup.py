@@ -24,6 +24,7 @@ setup(
         "requests",  # asteroid imports it without declaring it
         "numpy",
         "soundfile>=0.13",  # the first with a libsndfile that reads mp3 and opus well
+        "mutagen",  # tags and covers of the songs for their stems
         "soxr",  # resamples songs of other sample rates than the model's
         "pillow",  # spectrograms of the page to listen to
         "scipy>=1.10",  # which files of a song add up: non-negative least squares

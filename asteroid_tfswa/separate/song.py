@@ -156,7 +156,7 @@ def separate_audio(model, audio, paths, plan, **kwargs):
     with contextlib.ExitStack() as stack:
         stack.enter_context(stem_folders(paths))
         spec = (audio.sample_rate, audio.n_channels, audio.n_samples, audio.layout)
-        write = stack.enter_context(open_stems(paths, plan, *spec))
+        write = stack.enter_context(open_stems(paths, plan, *spec, song=audio.path))
         finisher = _Finisher(audio, model, plan, write)
         behind = stack.enter_context(WriteBehind(finisher))
         resampled = _resampled(audio, model.sample_rate, finisher.mixture)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import soundfile
 
+from asteroid_tfswa.audio.tags import copy_tags
 from asteroid_tfswa.audio.write import FLOAT_WAV, AudioWriter
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_files, locked, require_space, temporary_name
@@ -128,7 +129,7 @@ def removing_empty(folders):
 
 
 @contextlib.contextmanager
-def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=()):
+def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=(), song=None):
     """Open one file for each stem; all appear under their names when the block ends without error.
 
     The gain is known only at the end. Stems are encoded as they arrive, with a 32-bit copy of each;
@@ -141,6 +142,7 @@ def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=()):
         n_channels (int): channels of each.
         n_samples (int or None): their length, None if it is not known.
         layout (tuple[str, ...]): positions of the channels, see `AudioWriter`.
+        song (Path, optional): the file whose tags the stems get.
 
     Yields:
         callable: appends stems, (time, n_stems, chan), to the files.
@@ -188,6 +190,9 @@ def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=()):
                 f"none clips in {form}",
                 stacklevel=3,
             )
+        if song is not None:
+            for tmp, stem in zip(tmps, plan.names, strict=True):
+                copy_tags(song, tmp, stem)
 
 
 def _encode(source, target, form, spec, gain):

@@ -1,0 +1,124 @@
+"""Tags and covers: a song's, given to its stems."""
+
+import base64
+import contextlib
+
+import mutagen
+from mutagen.easyid3 import EasyID3
+from mutagen.flac import Picture
+from mutagen.id3 import APIC, ID3
+from mutagen.mp4 import MP4Cover
+
+FIELDS = ("title", "artist", "albumartist", "album", "date", "tracknumber", "discnumber", "genre")
+FIELDS += ("composer", "copyright")
+FORMATS = (".mp3", ".flac", ".ogg")  # WAV has no tags that all readers know
+FRONT_COVER = 3  # type of picture, as ID3 and FLAC number them
+MAX_TEXT = 10_000  # characters
+MAX_PICTURE = 10_000_000  # bytes; a block of a FLAC file ends at 16 MiB
+
+
+def copy_tags(source, target, stem):
+    """Give a stem the tags and covers of its song, and the stem's name in the title.
+
+    Damaged tags are left out. Known are those of mp3, flac, ogg, opus and m4a.
+
+    Args:
+        source (Path): the song.
+        target (Path): the stem. Only mp3, flac and ogg get tags.
+        stem (str): its name, as in "Song (vocals)".
+
+    Raises:
+        OSError: if the stem cannot be written.
+    """
+    if target.suffix not in FORMATS:
+        return
+    tags, pictures = {}, []
+    # Whatever a file has for tags, mutagen may stumble over it; the stems are worth more.
+    with contextlib.suppress(Exception):
+        tags = _read_tags(source)
+        pictures = _read_pictures(source)
+    if not tags and not pictures:
+        return
+    if "title" in tags:
+        tags["title"] = [f"{title} ({stem})" for title in tags["title"]]
+    try:
+        if target.suffix == ".mp3":
+            _write_id3(target, tags, pictures)
+        else:
+            _write_vorbis(target, tags, pictures)
+    except mutagen.MutagenError as err:
+        raise OSError(f"{target.parent}: cannot be written to; is the disk full?") from err
+
+
+def _read_tags(source):
+    file = mutagen.File(source, easy=True)
+    tags = {}
+    for field in FIELDS:
+        with contextlib.suppress(Exception):  # one that cannot be read leaves the others
+            texts = [_plain(text) for text in file.tags[field]]
+            tags[field] = [text for text in texts if text]
+    return {field: texts for field, texts in tags.items() if texts}
+
+
+def _plain(text):
+    """Text without what a tag cannot hold."""
+    text = str(text).replace("\0", " ").encode("utf-8", "replace").decode()
+    return text[:MAX_TEXT].strip()
+
+
+def _read_pictures(source):
+    """Pictures as FLAC has them, which is what ID3 has too."""
+    file = mutagen.File(source)
+    tags = file.tags if file.tags is not None else {}
+    pictures = list(getattr(file, "pictures", []))
+    if isinstance(tags, ID3):
+        for frame in tags.getall("APIC"):
+            pictures.append(_picture(frame.data, frame.mime, frame.type, frame.desc))
+    else:
+        for cover in tags.get("covr", []):
+            is_png = cover.imageformat == MP4Cover.FORMAT_PNG
+            pictures.append(_picture(bytes(cover), "image/png" if is_png else "image/jpeg"))
+        for block in tags.get("metadata_block_picture", []):
+            with contextlib.suppress(Exception):
+                pictures.append(Picture(base64.b64decode(block)))
+    return [picture for picture in pictures if 0 < len(picture.data) <= MAX_PICTURE]
+
+
+def _picture(data, mime, kind=FRONT_COVER, description=""):
+    picture = Picture()
+    picture.data, picture.mime, picture.type, picture.desc = data, mime, int(kind), description
+    return picture
+
+
+def _write_id3(target, tags, pictures):
+    easy = EasyID3()
+    for field, texts in tags.items():
+        with contextlib.suppress(ValueError):  # a date that is none
+            easy[field] = texts
+    easy.save(target)
+    if pictures:
+        frames = ID3(target)
+        for picture in pictures:
+            frames.add(
+                APIC(
+                    encoding=3,  # UTF-8
+                    mime=picture.mime,
+                    type=picture.type,
+                    desc=picture.desc,
+                    data=picture.data,
+                )
+            )
+        frames.save(target)
+
+
+def _write_vorbis(target, tags, pictures):
+    file = mutagen.File(target)
+    for field, texts in tags.items():
+        file[field] = texts
+    for picture in pictures:
+        if target.suffix == ".flac":
+            file.add_picture(picture)
+        else:
+            block = base64.b64encode(picture.write()).decode()
+            file["metadata_block_picture"] = [*file.get("metadata_block_picture", []), block]
+    file.save()
