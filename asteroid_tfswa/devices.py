@@ -86,10 +86,12 @@ def choose_devices(devices, precision):
         return {"accelerator": "cpu", "devices": n_devices, "n_devices": n_devices}
     if not re.fullmatch(r"[0-9]+(,[0-9]+)*", devices):
         raise InputError(f"devices: '{devices}' is not understood; give '0', '0,1', 'cpu' or ''")
-    gpus = sorted({int(number) for number in devices.split(",")})
+    gpus = sorted(map(int, devices.split(",")))
+    if len(set(gpus)) < len(gpus):
+        raise InputError(f"devices: '{devices}' names a GPU twice; name each one once")
     if gpus[-1] >= n_gpus:
         raise InputError(
-            f"devices: GPU {gpus[-1]} is not there, this machine shows {n_gpus}"
+            f"devices: GPU {gpus[-1]} does not exist, this machine shows {n_gpus}"
             + (f" (0 to {n_gpus - 1})" if n_gpus else "; use 'cpu'")
         )
     return {"accelerator": "gpu", "devices": gpus, "n_devices": len(gpus)}

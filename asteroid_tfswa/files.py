@@ -57,8 +57,10 @@ def atomic_write(path):
         open(tmp, "x").close()
         yield tmp
         os.replace(tmp, path)
-    except BaseException:
+    except BaseException as error:
         tmp.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(tmp)):
+            error.filename = str(path)  # a full disk is told without a name
         raise
 
 

@@ -78,7 +78,7 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
     "more, message",
     [
         ({"stage": "2", "exp_dir": "none"}, "error: no trained model: "),
-        ({"stage": "1", "id": "7"}, "error: devices: GPU 7 is not there"),
+        ({"stage": "1", "id": "7"}, "error: devices: GPU 7 does not exist"),
         ({"stage": "0", "learning_rate": "1"}, "error: unknown option --learning_rate"),
         ({"stage": "3"}, "error: --stage must be 0, 1 or 2: got 3"),
         ({"musdb18_dir": "nowhere"}, "nowhere"),

@@ -47,7 +47,7 @@ class RunLogger(TensorBoardLogger):
             if not isinstance(reason, OSError):
                 raise
             raise InputError(
-                f"{self.log_dir}: the log cannot be written ({reason.strerror or reason}); make "
+                f"{self.root_dir}: the log cannot be written ({reason.strerror or reason}); make "
                 "room and run the same command again"
             ) from error
 

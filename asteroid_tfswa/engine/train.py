@@ -262,7 +262,12 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
         if stop.failure:
             raise InputError(f"devices: {stop.failure}; its own message says why") from error
         explained = explain(error)
-        if explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
+        if isinstance(error, OSError) and error.filename is None:
+            explained = InputError(
+                f"{folder.path / 'logs'}: the log cannot be written ({error.strerror}); make room "
+                "and run the same command again"
+            )
+        elif explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
             explained = InputError(
                 f"{checkpoint}: training cannot continue from it ({type(error).__name__}: "
                 f"{' '.join(str(error).split())[:200]}); {folder.remedy(checkpoint)}"
@@ -273,12 +278,14 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
 @contextlib.contextmanager
 def quiet_lightning():
     """Suppress Lightning's hints to developers."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\b")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

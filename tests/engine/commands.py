@@ -1,9 +1,11 @@
 """Training commands in processes of their own, forked from one that has imported everything."""
 
+import ctypes
 import multiprocessing
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 
@@ -94,6 +96,30 @@ def _command(out, setup, data_dir, exp_dir, devices, changes):
     run_command(lambda: tiny.run(data_dir, exp_dir, devices, **changes))
 
 
-def limit_file_size(n_bytes=20000):
+def limit_file_size(n_bytes):
     """Let this process write no larger file, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+
+
+def shrink_shared_memory(size):
+    """Give this process a small /dev/shm of its own, as containers have it; needs to be root."""
+    CLONE_NEWNS = 0x00020000
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "x", "/dev/shm"], check=True)
+
+
+def be_one_of(rank, port, broken_rank):
+    """Make this process one of several, as a cluster starts them; one gets NaN in its 2nd epoch."""
+    from pytorch_lightning.utilities import rank_zero_only
+
+    rank_zero_only.rank = rank
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    forward, counts = tiny.TinyModel.forward, [0]
+
+    def forward_to_nan(self, wave):
+        counts[0] += self.training
+        return forward(self, wave) * (float("nan") if counts[0] > 1 else 1)
+
+    if rank == broken_rank:
+        tiny.TinyModel.forward = forward_to_nan

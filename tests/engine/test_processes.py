@@ -1,12 +1,15 @@
 """Training commands that are stopped, killed or run twice; processes that share the work."""
 
+import functools
+import os
 import signal
+import socket
 
 import pytest
 import torch
 
 from tests.engine import tiny
-from tests.engine.commands import Command
+from tests.engine.commands import Command, be_one_of, limit_file_size, shrink_shared_memory
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,62 @@ def test_a_signal_to_all_processes_ends_in_one_line(start, tmp_path, signum, wor
     assert load(tmp_path / "exp/best_model.pth")["metrics"]["epoch"] <= len(epochs)
     left = {path.name for path in (tmp_path / "exp").rglob("*") if path.name[0] == "."}
     assert not left
+
+
+def test_python_alone_is_terminated_and_continues(start, data_dir, tmp_path):
+    command = start(num_workers=1, epochs=500)
+    command.wait_for("epoch 1/")
+    os.kill(command.process.pid, signal.SIGTERM)
+    assert command.end() == 143
+    done = load(tmp_path / "exp/checkpoints/last.ckpt")["epoch"] + 1
+    assert start("again", epochs=done + 1).end() == 0
+    whole = tiny.run(data_dir, tmp_path / "whole", epochs=done + 1)
+    for name, weight in load(whole)["state_dict"].items():
+        assert torch.equal(weight, load(tmp_path / "exp/best_model.pth")["state_dict"][name])
+
+
+@pytest.mark.parametrize("n_bytes, file", [(8000, "checkpoints/best.ckpt"), (400, "conf.yml")])
+def test_a_file_that_cannot_be_written_is_named(start, tmp_path, n_bytes, file):
+    command = start(setup=functools.partial(limit_file_size, n_bytes))
+    assert command.end() == 1
+    assert command.lines[-1].startswith(f"error: {tmp_path / 'exp' / file}: ")
+    assert "File too large" in command.lines[-1]
+    assert sum("Error" in line or "error" in line for line in command.lines) == 1
+
+
+def test_a_full_log_keeps_the_epochs(start, tmp_path):
+    """The log grows at every step, the checkpoints do not."""
+    command = start(
+        setup=functools.partial(limit_file_size, 12000), epochs=900, epoch_size=96, batch_size=1
+    )
+    assert command.end() == 1
+    *epochs, line = command.lines
+    assert line.startswith(f"error: {tmp_path / 'exp' / 'logs'}: the log cannot be written (File")
+    assert all(epoch.startswith("epoch ") for epoch in epochs)
+    assert load(tmp_path / "exp/checkpoints/last.ckpt")["epoch"] + 1 >= len(epochs) > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_little_shared_memory_is_one_line_with_the_remedy(start):
+    command = start(setup=functools.partial(shrink_shared_memory, "64k"), num_workers=2)
+    assert command.end() == 1
+    assert len(command.lines) == 1
+    assert command.lines[0].startswith("error: num_workers: the shared memory in /dev/shm is too")
+
+
+def test_processes_stop_together_at_a_bad_loss(start, tmp_path):
+    """Three of them for two chunks to validate on, and the loss of one is not a number."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    changes = {"devices": "cpu:3", "valid_segment": 3.0, "batch_size": 4, "epoch_size": 12}
+    commands = [
+        start(f"rank{rank}", setup=functools.partial(be_one_of, rank, port, 1), **changes)
+        for rank in range(3)
+    ]
+    assert [command.end() for command in commands] == [1, 1, 1]
+    line = "error: loss is not a finite number in epoch 2, step 1; "
+    assert [sum(line in text for text in command.lines) for command in commands] == [1, 1, 1]
+    assert len(commands[0].lines) == 2  # and the first epoch's
+    assert load(tmp_path / "exp/checkpoints/last.ckpt")["epoch"] == 0
+    assert load(tmp_path / "exp/best_model.pth")["metrics"]["epoch"] == 1

@@ -113,8 +113,10 @@ def run(data_dir, exp_dir, devices="cpu", **changes):
 
 
 if __name__ == "__main__":
+    from asteroid_tfswa_cli import run_command
+
     data_dir, exp_dir, devices, changes = sys.argv[1:]
-    run(data_dir, Path(exp_dir), devices, **json.loads(changes))
+    run_command(lambda: run(data_dir, Path(exp_dir), devices, **json.loads(changes)))
     needs_more = {"musdb", "museval", "stempeg", "librosa"} & set(sys.modules)
     if needs_more:
         sys.exit(f"training imported {needs_more}")
