@@ -106,7 +106,7 @@ def _download(which, root, url):
 
 
 def _fetch(url, part):
-    """Receive `url` into `part`, continuing what is there, and try again when it breaks off."""
+    """Receive `url` into `part`, continuing a partial file; retry if the connection ends early."""
     attempt = 0
     while True:
         size_before = _size(part)

@@ -18,7 +18,7 @@ LOSSLESS = (".wav", ".flac")
 
 
 def make_song(song, folder, checked, n_channels, sources, mixture, stop):
-    """Link or decode the files of one song; `folder` appears when all are there.
+    """Link or decode the files of one song; `folder` appears when it is complete.
 
     Args:
         song (RawSong): the song.

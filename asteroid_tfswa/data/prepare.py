@@ -127,7 +127,7 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
     require_space(data_dir, check.n_bytes(new, n_channels), "prepare the data")
 
     _write_json(data_dir / OPTIONS_FILE, options)
-    (data_dir / DATASET_FILE).unlink(missing_ok=True)  # it is there if something was damaged
+    (data_dir / DATASET_FILE).unlink(missing_ok=True)  # exists if something was damaged
     jobs = [
         (song, folder, known, n_channels, sources, options["mixture"], stop)
         for (song, folder), known in zip(songs, checked, strict=True)
@@ -232,7 +232,7 @@ def _is_current(data, data_dir, options, sources):
     if now != before:
         raise InputError(
             f"{options['source']}: its songs have changed ({len(before)} were prepared, {len(now)} "
-            f"are there now); choose another data_dir or remove {data_dir}"
+            f"are in it now); choose another data_dir or remove {data_dir}"
         )
     rules = (data.n_channels, data.sample_rate, sources)
     return all(

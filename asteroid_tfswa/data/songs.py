@@ -179,7 +179,7 @@ def _file_name(value):
 
 
 def check_files(song):
-    """Check by their headers that the files of a prepared song are there and belong together.
+    """Check by their headers that the files of a prepared song exist and belong together.
 
     Args:
         song (Song): the song.

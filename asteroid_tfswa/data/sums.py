@@ -107,7 +107,7 @@ def select(names, products, sources, use_mixture=True, must_add_up=True):
         names (list[str]): of the files.
         products (np.ndarray): their inner products, see `inner_products`.
         sources (list[str]): stems whatever their names; those missing among the files are silent.
-        use_mixture (bool): False to sum the stems even if there is a mixture. Default: True.
+        use_mixture (bool): False to sum the stems even if a mixture exists. Default: True.
         must_add_up (bool): False to accept a mixture that is known to differ. Default: True.
 
     Returns:
