@@ -140,18 +140,20 @@ def test_converted_models_give_our_numbers(contribution, tmp_path, make_model):
     from convert import convert_model
 
     folders = []
-    for i, kind in enumerate(KINDS):
+    kinds = [*KINDS, {"in_channels": 1}, {"fb_name": "torch_stft", "gradient_checkpointing": True}]
+    for i, kind in enumerate(kinds):
         model = make_model(**kind)
         for module in model.modules():  # norms that have seen data
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
                 torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
-        wav = torch.randn(2, 2, 3001)
+        wav = torch.randn(2, model.in_channels, 3001)
         folder = tmp_path / f"kind{i}"
         folder.mkdir()
         torch.save(model.serialize(), folder / "model.pth")
         with torch.no_grad():
-            torch.save((wav, model(wav)), folder / "ours.pth")
+            ours = model(wav).reshape(2, 2, *([2] if model.in_channels == 2 else []), 3001)
+        torch.save((wav, ours), folder / "ours.pth")
         convert_model(folder / "model.pth", folder / "theirs.pth")
         folders.append(str(folder))
     run_in(contribution, "-c", COMPARE, *folders)
@@ -167,6 +169,15 @@ def test_conversion_keeps_what_else_a_model_file_holds(tmp_path, make_model):
     assert (converted["dataset"], converted["licenses"]) == ("Nine songs", [{"license": "CC0"}])
     assert converted["model_args"]["fb_name"] == "TorchSTFTFB"
     assert converted["model_args"]["sources"] == SMALL["sources"]
+
+
+def test_a_model_of_another_filterbank_is_not_converted(tmp_path, make_model):
+    from convert import convert_model
+
+    torch.save(make_model(fb_name="stft").serialize(), tmp_path / "model.pth")
+    with pytest.raises(InputError, match="model.pth has the filterbank .*have the numbers of"):
+        convert_model(tmp_path / "model.pth", tmp_path / "theirs.pth")
+    assert not (tmp_path / "theirs.pth").exists()
 
 
 def test_command_writes_and_converts(checkout, tmp_path, make_model, capsys):

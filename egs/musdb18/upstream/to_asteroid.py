@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -35,28 +34,34 @@ def write_contribution(checkout):
     if not (checkout / "asteroid/models/base_models.py").is_file():
         raise InputError(f"{checkout} is no checkout of Asteroid: asteroid/models is missing")
     try:
+        files = _rendered()  # before anything is written
         changed = apply_edits(checkout)
+        changed += [path for path, made in files.items() if _write(checkout / path, *made)]
+        link = checkout / RECIPE / "utils"
+        if not link.is_symlink():
+            link.symlink_to(UTILS)
+            changed.append(f"{RECIPE}/utils")
     except (ValueError, OSError) as err:
         raise InputError(str(err)) from err
-    for template in sorted(TEMPLATES.rglob("*.in")):
-        path = template.relative_to(TEMPLATES).with_suffix("")
-        if _write(template, checkout / path):
-            changed.append(str(path))
-    link = checkout / RECIPE / "utils"
-    if not link.is_symlink():
-        link.symlink_to(UTILS)
-        changed.append(f"{RECIPE}/utils")
     return sorted(changed)
 
 
-def _write(template, path):
-    """Fill in a template; return whether the file was another one before."""
-    text = render(template.read_text(encoding="utf-8"))
+def _rendered():
+    """Text and mode of each new file, by its path in the checkout."""
+    files = {}
+    for template in TEMPLATES.rglob("*.in"):
+        path = str(template.relative_to(TEMPLATES).with_suffix(""))
+        files[path] = render(template.read_text(encoding="utf-8")), template.stat().st_mode
+    return files
+
+
+def _write(path, text, mode):
+    """Write a file; return whether it was another one before."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    shutil.copymode(template, path)  # run.sh is executable
+    path.chmod(mode)  # run.sh is executable
     return True
 
 
