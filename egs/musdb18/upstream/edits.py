@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from asteroid_tfswa.errors import InputError
+
 ADDITIONS = Path(__file__).resolve().parent / "additions"
 
 
@@ -95,7 +97,7 @@ def apply_edits(checkout):
         list of str: the files that changed.
 
     Raises:
-        ValueError: if a file cannot take its texts; nothing has been written then.
+        InputError: if a file cannot take its texts; nothing has been written then.
     """
     contents = {path: _edited(checkout, path) for path in dict.fromkeys(e.path for e in EDITS)}
     changed = []
@@ -113,7 +115,7 @@ def _edited(checkout, path):
     if all(edit.text in content for edit in edits):
         return None
     if "tfswa" in content.lower():
-        raise ValueError(
+        raise InputError(
             f"{checkout / path} has an earlier version of this change: restore it first, "
             f"with `git checkout {path}` or a branch from master"
         )
@@ -123,7 +125,7 @@ def _edited(checkout, path):
         elif content.count(edit.before) == 1:
             content = content.replace(edit.before, edit.text + edit.before)
         else:
-            raise ValueError(
+            raise InputError(
                 f"{checkout / path} has {edit.before!r} {content.count(edit.before)} times, where "
                 "once is expected: it is not the file of Asteroid's master that this was made for"
             )

@@ -10,7 +10,10 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+import asteroid_tfswa
+from asteroid_tfswa.errors import InputError
+
+ROOT = Path(asteroid_tfswa.__file__).resolve().parents[1]
 INCLUDE = re.compile(r"^( *)# from (asteroid_tfswa/\S+\.py): (.+)\n", re.MULTILINE)
 LEFT_OUT = "gradient_checkpointing"  # it needs a newer torch than Asteroid does
 
@@ -25,7 +28,7 @@ def render(template):
         str: text of the file.
 
     Raises:
-        ValueError: if our sources lack a definition that the template names.
+        InputError: if our sources lack a definition that the template names.
     """
     parts = [*INCLUDE.finditer(template)]
     text, end = "", 0
@@ -52,13 +55,13 @@ def definition(source, name, path):
         str
 
     Raises:
-        ValueError: if the module has no such definition.
+        InputError: if the module has no such definition.
     """
     node = ast.parse(source)
     for step in name.split("."):
         node = next((n for n in node.body if getattr(n, "name", None) == step), None)
         if node is None:
-            raise ValueError(f"{path} has no {name}, which a template names")
+            raise InputError(f"{path} has no {name}, which a template names")
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     return "".join(source.splitlines(keepends=True)[first - 1 : node.end_lineno])
 

@@ -2,13 +2,14 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
+from convert import convert_model
 from edits import apply_edits
 from render import render
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa_cli import run_command
 
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "templates"
@@ -33,16 +34,13 @@ def write_contribution(checkout):
     checkout = Path(checkout)
     if not (checkout / "asteroid/models/base_models.py").is_file():
         raise InputError(f"{checkout} is no checkout of Asteroid: asteroid/models is missing")
-    try:
-        files = _rendered()  # before anything is written
-        changed = apply_edits(checkout)
-        changed += [path for path, made in files.items() if _write(checkout / path, *made)]
-        link = checkout / RECIPE / "utils"
-        if not link.is_symlink():
-            link.symlink_to(UTILS)
-            changed.append(f"{RECIPE}/utils")
-    except (ValueError, OSError) as err:
-        raise InputError(str(err)) from err
+    files = _rendered()  # before anything is written
+    changed = apply_edits(checkout)
+    changed += [path for path, made in files.items() if _write(checkout / path, *made)]
+    link = checkout / RECIPE / "utils"
+    if not link.is_symlink():
+        link.symlink_to(UTILS)
+        changed.append(f"{RECIPE}/utils")
     return sorted(changed)
 
 
@@ -70,11 +68,8 @@ def main(argv=None):
 
     Args:
         argv (list of str, optional): arguments; those of the process by default.
-
-    Returns:
-        int: exit status.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("checkout", nargs="?", help="repository of Asteroid to write into")
     parser.add_argument(
         "--convert",
@@ -85,20 +80,13 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.checkout is None and args.convert is None:
         parser.error("give a checkout of Asteroid, --convert MODEL FILE, or both")
-    try:
-        if args.checkout is not None:
-            for path in write_contribution(args.checkout):
-                print(os.path.join(args.checkout, path))
-        if args.convert is not None:
-            from convert import convert_model
-
-            convert_model(*args.convert)
-            print(args.convert[1])
-    except InputError as err:
-        print(f"to_asteroid.py: {err}", file=sys.stderr)
-        return 1
-    return 0
+    if args.checkout is not None:
+        for path in write_contribution(args.checkout):
+            print(os.path.join(args.checkout, path))
+    if args.convert is not None:
+        convert_model(*args.convert)
+        print(args.convert[1])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)
