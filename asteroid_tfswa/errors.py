@@ -32,20 +32,10 @@ class InputError(ValueError):
         super().__init__(one_line(message))
 
 
+class SampleRateError(InputError, RuntimeError):
+    """A file has another sample rate than the model; Asteroid raises a `RuntimeError` for it."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised by the handler that commands install: everything that cleans up after Ctrl-C
     cleans up after it too."""
-
-
-def printable(text, most=2000):
-    """Escape what could move a terminal's cursor or begin a line, and shorten what would fill it.
-
-    Args:
-        text (str): of any origin.
-        most (int): characters of it to show. Default 2000.
-
-    Returns:
-        str: one line.
-    """
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
-    return shown + ("..." if len(text) > most else "")

@@ -1,7 +1,9 @@
 """What all models share: multichannel waveforms in and out, safe saving, separation."""
 
+import sys
 from pathlib import Path
 
+import asteroid.separate
 import numpy as np
 import torch
 from asteroid import models
@@ -11,14 +13,15 @@ from torch.nn import functional as F
 
 from asteroid_tfswa import separate
 from asteroid_tfswa.arguments import check_shape
-from asteroid_tfswa.errors import InputError, printable
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.filterbanks import is_centred
 from asteroid_tfswa.models.loading import (
     check_package,
     check_weights,
     load_model_file,
-    uncompiled,
+    network_weights,
 )
+from asteroid_tfswa.separate.runner import evaluating
 
 
 @script_if_tracing  # so that a traced model takes mixtures of any shape
@@ -60,6 +63,10 @@ class MusicModel(BaseEncoderMaskerDecoder):
         super().__init__(encoder, masker, decoder)
         self.sources = list(sources)
         self.in_channels = in_channels
+        self.register_load_state_dict_pre_hook(_keep_filters)
+        cli = sys.modules.get("asteroid.scripts.asteroid_cli")
+        if cli is not None and _is_called_by(cli.infer):  # which leaves models in training mode
+            self.eval()
 
     @property
     def n_src(self):
@@ -97,6 +104,21 @@ class MusicModel(BaseEncoderMaskerDecoder):
             check_shape(wav, self.in_channels)
         out = self.forward_waveforms(_to_batch(wav, self.in_channels))
         return _from_batch(out, wav, self.in_channels)
+
+    def forward_wav(self, wav):
+        """Separate mixtures in evaluation mode for `asteroid.separate`; see `forward`.
+
+        Raises:
+            InputError: if they want to write the sources of several channels, which they cannot.
+        """
+        if self.in_channels > 1 and _is_called_by(asteroid.separate.file_separate):
+            raise InputError(
+                f"asteroid-infer and asteroid.separate write mono files, the model has "
+                f"{self.in_channels} channels: use the command asteroid-tfswa infer, which takes "
+                "the same arguments, or model.separate"
+            )
+        with evaluating(self):
+            return self(wav)
 
     def forward_waveforms(self, wav):
         """Separate (batch, in_channels, time) into (batch, n_src, in_channels, time)."""
@@ -182,6 +204,16 @@ class MusicModel(BaseEncoderMaskerDecoder):
         return build_model(load_model_file(source), source, cls, *args, **kwargs)
 
 
+def _keep_filters(model, weights, prefix, *_):
+    """Load weights of models with other STFT filterbanks: filters follow from the arguments."""
+    own = {prefix + name: value for name, value in model.state_dict().items()}
+    for name in own.keys() | weights.keys():
+        if name.startswith((f"{prefix}encoder.", f"{prefix}decoder.")):
+            weights.pop(name, None)
+            if name in own:
+                weights[name] = own[name]
+
+
 def build_model(package, title, cls=MusicModel, *args, **kwargs):
     """Make the model of a dictionary.
 
@@ -199,15 +231,23 @@ def build_model(package, title, cls=MusicModel, *args, **kwargs):
     """
     check_package(package, title)
     cls = _class_named(package["model_name"], cls, title)
-    weights = uncompiled(package["state_dict"])
+    weights = network_weights(package["state_dict"])
     try:
         model = cls(*args, **{**package["model_args"], **kwargs})
-        check_weights(weights, model.state_dict())
+        check_weights(weights, network_weights(model.state_dict()))
         model.load_state_dict(weights)
     except (TypeError, RuntimeError, ValueError, MemoryError) as err:
-        reason = printable(" ".join(str(err).split()), most=300)
+        reason = " ".join(str(err).split())[:300]
         raise InputError(f"{title} does not fit {cls.__name__}: {reason}") from err
     return model
+
+
+def _is_called_by(function):
+    """Whether a function is running further up in this thread (bool)."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _class_named(name, cls, title):

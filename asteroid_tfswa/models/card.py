@@ -6,11 +6,12 @@ import math
 
 import yaml
 
-from asteroid_tfswa.errors import InputError, printable
+from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.loading import find_model_file, load_model_file
 
 METRICS = ("SDR", "SIR", "ISR", "SAR", "uSDR")
+MAX_LENGTH = 2000  # of a line
 MAX_VALUES = 10_000  # in what a file says; forged ones can unfold without end
 
 
@@ -176,7 +177,8 @@ def format_description(about):
     lines, before = [], None
     for name, value in rows:
         if value is not None:
-            lines.append(f"{name if name != before else '':12}{printable(value)}")
+            shown = value if len(value) <= MAX_LENGTH else value[:MAX_LENGTH] + "..."
+            lines.append(f"{name if name != before else '':12}{one_line(shown)}")
             before = name
     if about["dataset"] is None:
         lines.append("The file does not say what the model was trained on, nor its licence.")

@@ -18,7 +18,7 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.card import read_test_scores
-from asteroid_tfswa.models.loading import find_model_file, load_model_file, uncompiled
+from asteroid_tfswa.models.loading import find_model_file, load_model_file, network_weights
 
 METADATA = "model.json"
 # Units of `time_unit` that a network is traced with. With fewer, some stage has a single window,
@@ -120,7 +120,7 @@ def describe_network(model):
 
 
 def _half(model, package):
-    weights = uncompiled(package["state_dict"])
+    weights = network_weights(package["state_dict"])
     # Biases and statistics of norms are few, and may be too large or too small for float16.
     halves = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
     for name, weight in halves.items():

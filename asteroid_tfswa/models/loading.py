@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from asteroid_tfswa.config import read_yaml
-from asteroid_tfswa.errors import InputError, printable
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.torch_files import load_torch_file
 
 KEYS = {"model_name": str, "state_dict": dict, "model_args": dict}  # of a model's dictionary
@@ -80,16 +80,21 @@ def check_package(package, title):
             )
 
 
-def uncompiled(weights):
-    """Names of weights as they are without `torch.compile`.
+def network_weights(weights):
+    """Weights of the network alone, by the names that they have without `torch.compile`.
 
     Args:
         weights (dict): a ``state_dict``.
 
     Returns:
-        dict: the same with other names.
+        dict: without the filters of Asteroid's filterbanks, which follow from the arguments.
     """
-    return {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
+    names = {name: name.replace("_orig_mod.", "") for name in weights}
+    return {
+        new: weights[old]
+        for old, new in names.items()
+        if not new.startswith(("encoder.", "decoder."))
+    }
 
 
 def check_weights(weights, expected):
@@ -158,7 +163,7 @@ def _download(name):
     try:
         return Path(cached_download(name))
     except Exception as err:  # of requests, httpx, urllib, huggingface_hub
-        reason = printable(" ".join(str(err).split()), most=200)
+        reason = " ".join(str(err).split())[:200]
         raise InputError(
             f"{name} is no file here, and cannot be downloaded ({type(err).__name__}: {reason}); "
             "check the name and the connection"
@@ -174,7 +179,7 @@ def _from_weights(file, content):
         raise InputError(
             f"{file} is not a model: it has no {', '.join(KEYS.keys() - content.keys())}"
         )
-    weights = uncompiled({str(name): weight for name, weight in weights.items()})
+    weights = {str(name).replace("_orig_mod.", ""): weight for name, weight in weights.items()}
     for prefix in ("module.", "model."):  # of DataParallel, of Lightning's modules
         inside = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
         weights = inside or weights  # without a loss's

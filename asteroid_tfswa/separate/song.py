@@ -12,7 +12,7 @@ from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
 from asteroid_tfswa.audio.write import FLOAT_WAV
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, SampleRateError
 from asteroid_tfswa.separate.names import OUTPUT, stem_paths
 from asteroid_tfswa.separate.stems import StemPlan, open_stems, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
@@ -132,7 +132,7 @@ def file_separate(
         return paths
     audio = open_audio(filename)
     if audio.sample_rate != model.sample_rate and not resample:
-        raise InputError(
+        raise SampleRateError(
             f"{filename} has a sample rate of {audio.sample_rate} Hz, the model "
             f"{model.sample_rate:g} Hz: pass resample=True (--resample) to resample"
         )

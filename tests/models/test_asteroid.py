@@ -1,5 +1,8 @@
 """The contract of Asteroid's models: its own losses, trainer, overlap-add, metrics and tracing."""
 
+from pathlib import Path
+
+import asteroid.separate
 import pytest
 import torch
 from asteroid.dsp import LambdaOverlapAdd
@@ -15,10 +18,14 @@ from asteroid.losses import (
     singlesrc_neg_sisdr,
 )
 from asteroid.metrics import get_metrics
+from asteroid.models import BaseModel
+from asteroid.scripts.asteroid_cli import infer as asteroid_infer
+from asteroid_filterbanks import TorchSTFTFB
 from pytorch_lightning import Trainer
 from torch.nn import L1Loss
 from torch.utils.data import DataLoader, TensorDataset
 
+from asteroid_tfswa import InputError, TFSWAUNet
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.separate import separate_file
 from tests.stand_ins import read, write
@@ -191,3 +198,131 @@ def test_get_metrics_takes_what_a_mono_model_gives(mono):
     si_sdr = 10 * (gains * targets).square().sum(-1).div(errors.square().sum(-1)).log10()
     assert values["si_sdr"] == pytest.approx(si_sdr.mean().item(), abs=0.01)
     assert {"sdr", "input_si_sdr"} <= set(values)
+
+
+# --- filterbanks ---------------------------------------------------------------------------------
+
+
+class Ones(torch.nn.Module):
+    """Masks of one, for stereo and two sources."""
+
+    def forward(self, x):
+        return torch.ones(len(x), 4, *x.shape[2:])
+
+
+@pytest.mark.parametrize("fb_name", ["torch_stft", "TorchSTFTFB", "stft", "STFTFB"])
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 1000, 2049])
+def test_masks_of_one_give_the_input_with_asteroids_filterbanks(make_model, fb_name, length):
+    model = make_model(fb_name=fb_name)
+    model.masker = Ones()
+    wav = torch.randn(2, 2, length)
+    torch.testing.assert_close(model(wav), wav[:, None].expand(-1, 2, -1, -1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [16, 20])
+def test_torch_stft_gives_what_ours_gives(make_model, stride):
+    model = make_model(stride=stride, mag_power=0.5)
+    other = make_model(stride=stride, mag_power=0.5, fb_name="torch_stft")
+    other.load_state_dict(model.state_dict())  # which has no filters
+    wav = torch.randn(2, 2, 900)
+    with torch.no_grad():
+        out = model(wav)
+        assert (other(wav) - out).abs().max() < 5e-6
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert (other(wav) - model(wav)).abs().max() < 0.05 * out.abs().max()
+
+
+def test_models_are_saved_and_loaded_with_any_filterbank(make_model, tmp_path):
+    wav = torch.randn(2, 900)
+    ours = make_model()
+    with torch.no_grad():
+        expected = ours(wav)
+    torch.save(ours.serialize(), tmp_path / "FFTSTFTFB.pth")
+    for name in ("torch_stft", "FFTSTFTFB", "torch_stft"):  # into theirs, back, and in again
+        previous = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        model = TFSWAUNet.from_pretrained(previous, fb_name=name).eval()
+        torch.save(model.serialize(), tmp_path / f"{len(list(tmp_path.iterdir()))}.pth")
+        with torch.no_grad():
+            assert (model(wav) - expected).abs().max() < 5e-6
+    args = model.get_model_args()
+    assert args["fb_name"] == "TorchSTFTFB"
+    assert {"encoder.filterbank._filters", "decoder.filterbank._filters"} <= set(model.state_dict())
+    for cls in (BaseModel, TFSWAUNet):
+        again = cls.from_pretrained(str(tmp_path / "3.pth")).eval()
+        assert isinstance(again.encoder.filterbank, TorchSTFTFB)
+        with torch.no_grad():
+            assert torch.equal(again(wav), model(wav))
+
+
+# --- files, hubs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(mono, tmp_path, monkeypatch):
+    """A mono model's file, and 3000 samples of song.wav, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(mono.serialize(), "model.pth")
+    wav = write("song.wav", 3000, 1, rate=8000)
+    with torch.no_grad():
+        sources = mono.eval()(torch.from_numpy(wav.T).float())[0]
+    return sources * abs(wav).sum() / sources.abs().sum()  # the level that Asteroid gives them
+
+
+def test_asteroid_separate_and_infer_work_on_mono_files(saved, mono):
+    Path("out").mkdir()
+    asteroid.separate.separate(mono.train(), "song.wav")
+    asteroid_infer(["model.pth", "--files", "song.wav", "-o", "out", "-d", "cpu"])
+    for folder in (".", "out"):
+        for name, expected in zip(("song_est1.wav", "song_est2.wav"), saved):
+            written = torch.from_numpy(read(f"{folder}/{name}")[:, 0]).float()
+            torch.testing.assert_close(written, expected.clamp(-1, 1), rtol=0, atol=1e-4)
+
+
+def test_asteroid_infer_in_windows_is_in_evaluation_mode(saved, mono):
+    windows = ["-w", "1000", "--ola-window-type", "hann", "--ola-no-reorder"]
+    asteroid_infer(["model.pth", "--files", "song.wav", "-d", "cpu", *windows])
+    stream = LambdaOverlapAdd(mono.eval(), None, 1000, window="hann", reorder_chunks=False)
+    wav = torch.from_numpy(read("song.wav").T).float()[None]
+    expected = stream(wav)[0]
+    expected *= wav.abs().sum() / expected.abs().sum()
+    for name, source in zip(("song_est1.wav", "song_est2.wav"), expected):
+        written = torch.from_numpy(read(name)[:, 0]).float()
+        torch.testing.assert_close(written, source.clamp(-1, 1), rtol=0, atol=1e-4)
+
+
+def test_asteroid_infer_of_a_stereo_model_is_one_line_and_leaves_no_file(make_model, tmp_path):
+    model = make_model()
+    torch.save(model.serialize(), tmp_path / "model.pth")
+    write(tmp_path / "song.wav", 3000, 2, rate=8000)
+    calls = [
+        lambda: asteroid.separate.separate(model, str(tmp_path / "song.wav")),
+        lambda: asteroid_infer(
+            [str(tmp_path / "model.pth"), "--files", str(tmp_path / "song.wav")]
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match="use the command asteroid-tfswa infer") as info:
+            call()
+        assert "\n" not in str(info.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pth", "song.wav"}
+    out = asteroid.separate.separate(model, torch.randn(2, 700))  # tensors work
+    assert out.shape == (2, 2, 700)
+
+
+def test_wrong_sample_rate_is_the_error_that_asteroid_raises(mono, tmp_path):
+    write(tmp_path / "song.wav", 3000, 1, rate=11025)
+    for error in (RuntimeError, ValueError, InputError):
+        with pytest.raises(error, match="11025"):
+            mono.separate(tmp_path / "song.wav")
+    with pytest.raises(RuntimeError, match="11025"):
+        asteroid.separate.separate(mono, str(tmp_path / "song.wav"))
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_torch_hub_gives_models(saved, tmp_path):
+    checkout = Path(__file__).parents[2]
+    small = {"widths": (4, 8), "depths": (1, 1), "n_heads": 2}
+    model = torch.hub.load(checkout, "tfswa_unet", source="local", n_src=2, **small)
+    assert isinstance(model, TFSWAUNet) and model.n_src == 2
+    again = torch.hub.load(checkout, "tfswa_unet", "model.pth", source="local")
+    assert again.in_channels == 1 and again.sources == ["vocals", "drums"]
