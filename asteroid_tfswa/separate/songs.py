@@ -64,7 +64,8 @@ class Report:
             reason (str or Exception): the reason. An exception that is not about the input, but a
                 bug, is raised.
         """
-        if isinstance(reason, (RuntimeError, MemoryError)):
+        is_user_s = isinstance(reason, InputError)
+        if isinstance(reason, (RuntimeError, MemoryError)) and not is_user_s:
             if not is_out_of_memory(reason):
                 raise reason
             reason = "not enough memory to separate it; close other programs"
