@@ -84,6 +84,7 @@ def members(session):
 def _command(out, setup, data_dir, exp_dir, devices, changes):
     from asteroid_tfswa_cli import run_command
 
+    multiprocessing.set_start_method("fork", force=True)  # workers start as in a plain command
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(out, "w") as file:
