@@ -32,7 +32,11 @@ setup(
         "tqdm",
         "tensorboard",  # training logs
     ],
-    entry_points={"console_scripts": ["asteroid-tfswa=asteroid_tfswa_cli:main"]},
+    entry_points={
+        "console_scripts": ["asteroid-tfswa=asteroid_tfswa_cli:main"],
+        # for an Asteroid that looks for models there: egs/musdb18/upstream/patches
+        "asteroid.models": ["TFSWAUNet=asteroid_tfswa.models:TFSWAUNet"],
+    },
     extras_require={
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported

@@ -264,6 +264,8 @@ def _class_named(name, cls, title):
                 "registers it first"
             ) from None
         return cls
+    # An Asteroid that has a model of the same name, such as upstream's TFSWAUNet.
+    named = {ours.__name__: ours for ours in MusicModel.__subclasses__()}.get(name, named)
     if not isinstance(named, type) or not issubclass(named, BaseModel):
         raise InputError(f"{title} is not a model: {name!r} is not the name of one")
     if issubclass(named, cls):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.upstream.conftest import UPSTREAM, git, new_checkout, run_in
 
+ROOT = UPSTREAM.parents[2]
 PATCHES = sorted((UPSTREAM / "patches").glob("*.patch"))
 NO_TEST = "14-requirements"  # what setup.py says is tested here
 
@@ -43,13 +44,32 @@ def test_requirements_are_what_is_imported(real_checkout, checkout):
 
 def required(checkout):
     """Names of the packages that setup.py requires."""
-    tree = ast.parse((checkout / "setup.py").read_text())
-    (found,) = [
-        ast.literal_eval(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.keyword) and node.arg == "install_requires"
-    ]
+    found = setup_argument(checkout, "install_requires")
     return {re.match(r"[\w-]+", requirement)[0] for requirement in found}
+
+
+def setup_argument(folder, name):
+    """The value of an argument in setup.py."""
+    (found,) = [
+        node.value
+        for node in ast.walk(ast.parse((folder / "setup.py").read_text()))
+        if isinstance(node, ast.keyword) and node.arg == name
+    ]
+    return ast.literal_eval(found)
+
+
+def test_asteroid_finds_our_model_by_its_entry_point(real_checkout, checkout, tmp_path):
+    """With the patch, `asteroid.models` and `asteroid-infer` need no import of our package."""
+    info = tmp_path / "site/asteroid_tfswa-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: asteroid-tfswa\nVersion: 0\n")
+    (entry,) = setup_argument(ROOT, "entry_points")["asteroid.models"]
+    (info / "entry_points.txt").write_text(f"[asteroid.models]\n{entry}\n")
+    code = "from asteroid.models import get; print(get('tfswaunet').__module__)"
+    path = f"{checkout}:{info.parent}:{ROOT}"
+    assert run_in(path, "-c", code, cwd="/", check=False).returncode
+    git(checkout, "apply", UPSTREAM / "patches/15-plugin-models.patch")
+    assert run_in(path, "-c", code, cwd="/").stdout == "asteroid_tfswa.models.tfswa_unet\n"
 
 
 def test_each_test_fails_without_its_patch_and_passes_with_it(real_checkout, tmp_path):

@@ -159,6 +159,22 @@ def test_converted_models_give_our_numbers(contribution, tmp_path, make_model):
     run_in(contribution, "-c", COMPARE, *folders)
 
 
+BOTH = """
+import sys
+from asteroid_tfswa import TFSWAUNet
+from asteroid_tfswa.models.base import MusicModel
+from asteroid.models import TFSWAUNet as Theirs, get
+assert get("TFSWAUNet") is Theirs is not TFSWAUNet
+assert type(TFSWAUNet.from_pretrained(sys.argv[1])) is TFSWAUNet
+assert type(MusicModel.from_pretrained(sys.argv[1])) is TFSWAUNet
+"""
+
+
+def test_our_package_works_beside_the_contribution(contribution, tmp_path, make_model):
+    torch.save(make_model().serialize(), tmp_path / "model.pth")
+    run_in(f"{contribution}:{UPSTREAM.parents[2]}", "-c", BOTH, tmp_path / "model.pth", cwd="/")
+
+
 def test_conversion_keeps_what_else_a_model_file_holds(tmp_path, make_model):
     from convert import convert_model
 
