@@ -21,6 +21,7 @@ COMMANDS = {
     "infer": "separate songs, with the arguments of asteroid-infer",
     "info": "show what a model is: sources, network, training data, licence, scores",
     "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
+    "publish": "make a folder of a trained model that is ready for a hub",
     "doctor": "show what works on this machine and what does not, with the remedy",
 }
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}

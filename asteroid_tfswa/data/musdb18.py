@@ -5,6 +5,8 @@ References:
     doi:10.5281/zenodo.1117372 (stem.mp4) and doi:10.5281/zenodo.3338373 (HQ, WAV).
 """
 
+import re
+
 # The order of the audio streams inside a MUSDB18 stem.mp4 file.
 STEM_MP4_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 
@@ -36,3 +38,30 @@ LICENSE = (
     "MUSDB18: academic, non-commercial use only; each song has its own terms, "
     "see https://sigsep.github.io/datasets/musdb.html"
 )
+
+# The fields of Asteroid's licence notices.
+NOTICE = {
+    "title_link": "https://sigsep.github.io/datasets/musdb.html",
+    "author": "Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis and R. Bittner",
+    "author_link": "https://doi.org/10.5281/zenodo.3338373",
+    "license_link": "https://sigsep.github.io/datasets/musdb.html",
+}
+
+
+def license_notice(title, license, **changes):
+    """State the terms of a data set, as Asteroid publishes them with a model.
+
+    Args:
+        title (str): the set's name.
+        license (str): terms of the audio.
+        **changes: fields to replace, "author" or "title_link" for example.
+
+    Returns:
+        dict: "title", "title_link", "author", "author_link", "license" and "license_link" (texts,
+        empty where nothing is known), and "non_commercial" (bool): True where the terms say so, and
+        where they are unknown.
+    """
+    known = NOTICE if license == LICENSE else dict.fromkeys(NOTICE, "")
+    restricted = re.search(r"non.?commercial|\bnc\b|academic|research|unknown", license, re.I)
+    notice = {"title": title, "license": license, "non_commercial": bool(restricted)}
+    return {**notice, **known, **changes}

@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.torch_files import load_torch_file
@@ -149,9 +150,6 @@ def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
         if key.startswith("model.")  # a loss may have buffers too
     }
     model.cpu().load_state_dict(weights)
-    # The fields that Asteroid's licence notice reads; the licence's own text says all we know.
-    license_notice = dict.fromkeys(("title_link", "author", "author_link", "license_link"), "")
-    license_notice |= {"title": data.name, "license": data.license, "non_commercial": False}
     epoch = checkpoint["epoch"] + 1
     package = model.serialize()
     package |= {
@@ -160,8 +158,8 @@ def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
         "n_epochs": max(n_epochs, epoch),
         "data_fingerprint": checkpoint.get("data_fingerprint"),
         "dataset": data.name,
-        "task": "music source separation",
-        "licenses": [license_notice],
+        "task": "music_separation",
+        "licenses": [license_notice(data.name, data.license)],
     }
     save(package, path)
 

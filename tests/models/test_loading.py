@@ -1,10 +1,5 @@
 """What a model is made from: runs, checkpoints, bare weights, hubs; and forged or damaged files."""
 
-import http.server
-import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +11,7 @@ from asteroid_tfswa.cli import main
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.models.loading import find_model_file
 from tests.conftest import SMALL
+from tests.models.hub import hub
 
 CONF = {
     "data": {"sources": SMALL["sources"], "sample_rate": 8000},
@@ -138,29 +134,6 @@ def test_mistyped_path_does_not_go_to_a_hub(tmp_path, monkeypatch, name):
     assert str(info.value) == f"model file not found: {name!r}; check the path"
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """A Hugging Face hub that has one model in two revisions."""
-
-    files = {}
-
-    def do_HEAD(self):  # noqa: N802
-        self.do_GET()
-
-    def do_GET(self):  # noqa: N802
-        data = self.files.get(self.path)
-        self.send_response(200 if data else 404)
-        if data:
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("ETag", f'"{len(data)}"')
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if data and self.command == "GET":
-            self.wfile.write(data)
-
-    def log_message(self, *args):
-        pass
-
-
 LOAD_EACH = """
 import sys
 from asteroid_tfswa.cli import main
@@ -176,24 +149,8 @@ def test_names_on_a_hub_have_dots_and_revisions(model, tmp_path):
     torch.save(model.serialize(), tmp_path / "model.pth")
     data = (tmp_path / "model.pth").read_bytes()
     paths = [f"/user/model-v1.0/resolve/{rev}/pytorch_model.bin" for rev in ("main", "v2.1")]
-    Hub.files = dict.fromkeys(paths, data)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "ASTEROID_CACHE": str(tmp_path / "cache"),
-        "HF_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "NO_PROXY": "127.0.0.1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_EACH, "user/model-v1.0", "user/model-v1.0@v2.1", "user/no"],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    server.shutdown()
+    with hub(dict.fromkeys(paths, data), tmp_path) as run:
+        done = run(LOAD_EACH, "user/model-v1.0", "user/model-v1.0@v2.1", "user/no")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("vocals, drums") == 2 and done.stdout.endswith("status 1\n")
     assert done.stderr.startswith("error: user/no is no file here, and cannot be downloaded")
