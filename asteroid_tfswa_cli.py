@@ -196,9 +196,11 @@ def _load_command(name):
 
 
 def _load_doctor():
-    """Import `asteroid_tfswa.cli.doctor` alone: the package needs what doctor looks for."""
+    """Import `asteroid_tfswa.cli.doctor` without the package, which needs what doctor looks for."""
+    name = "asteroid_tfswa.cli.doctor"
     package = Path(importlib.util.find_spec("asteroid_tfswa").origin).parent
-    spec = importlib.util.spec_from_file_location("doctor", package / "cli" / "doctor.py")
+    spec = importlib.util.spec_from_file_location(name, package / "cli" / "doctor.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # for the checks that import it
     spec.loader.exec_module(module)
     return module

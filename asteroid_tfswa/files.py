@@ -125,9 +125,11 @@ def require_file_name(path):
         path (Path): the file; its folder need not exist.
 
     Raises:
-        InputError: if a folder has that name.
+        InputError: if a folder has that name, or it has a NUL character.
         OSError: if the name is too long for the disk, or a part of it is a file.
     """
+    if "\0" in str(path):
+        raise InputError(f"{path}: a name cannot have a NUL character; choose another name")
     try:
         path.lstat()
         if path.is_dir():

@@ -166,6 +166,14 @@ def test_a_signal_ends_the_stage_and_the_script(tmp_path, to_group, signum, stat
     assert (tmp_path / "log").read_text() == "last line\n"
 
 
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not on PATH")
+def test_a_killed_script_ends_its_stage(tmp_path):
+    process = start_stages(tmp_path, WORK)
+    process.kill()
+    stdout, stderr = process.communicate(timeout=20)  # until the stage has closed them
+    assert (process.returncode, stdout, stderr) == (-9, "last line\n", "terminated\n")
+
+
 def test_a_killed_stage_ends_the_script_though_a_worker_lives_on(tmp_path):
     code = """
 import os, pathlib, time

@@ -25,6 +25,7 @@ PACKAGES = (
     ("pytorch-lightning", "pytorch_lightning", None),
     ("numpy", "numpy", None),
     ("soundfile", "soundfile", None),
+    ("mutagen", "mutagen", None),
     ("soxr", "soxr", None),
     ("scipy", "scipy.optimize", None),
     ("pillow", "PIL.Image", None),
@@ -62,7 +63,6 @@ for name in sys.argv[1:]:
 # File formats: suffix, and libsndfile's subtype.
 FORMATS = (("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_24"))
 FORMATS += (("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III"))
-DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16"}  # in torch
 MACHINE_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512"}  # bfloat16 in hardware
 GB = 1e9
 
@@ -125,10 +125,9 @@ def diagnose():
         for suffix, subtype in FORMATS:
             yield check_format(suffix, subtype)
     if works >= {package for package, _, extra in PACKAGES if extra is None}:
-        yield check_memory()
-        yield from check_gpus()
-        for device in find_devices():
-            yield check_model(device)
+        from asteroid_tfswa.cli.device_checks import check_devices
+
+        yield from check_devices()
 
 
 def check_packages(packages):
@@ -184,12 +183,12 @@ def check_program(program):
         "apt install ffmpeg, brew install ffmpeg or conda install -c conda-forge ffmpeg"
     )
     try:
-        lines = _output([program, "-version"])
+        lines = output_lines([program, "-version"])
         return Check(
             program, True, lines[0].split(" Copyright")[0].removeprefix(f"{program} version ")
         )
     except (OSError, subprocess.SubprocessError, IndexError) as err:
-        found = _line(err) if shutil.which(program) else "is not on PATH"
+        found = one_short_line(err) if shutil.which(program) else "is not on PATH"
         return Check(program, False, found, remedy)
 
 
@@ -220,7 +219,7 @@ def check_format(suffix, subtype):
             return Check(name, True, library, needed=suffix == "wav")
         reason = "what is read differs from what was written"
     except (OSError, ValueError, RuntimeError, TypeError) as err:
-        reason = _line(err)
+        reason = one_short_line(err)
     remedy = "pip install -U 'soundfile>=0.13'"
     return Check(name, False, f"{library}: {reason}", remedy, needed=suffix == "wav")
 
@@ -255,114 +254,24 @@ def check_disks():
         yield Check("shared memory", free > 1, f"{free:.1f} GB free", remedy)
 
 
-def check_memory():
-    """Look at the memory that a process may use here.
-
-    Returns:
-        Check: with the limit of the container, if it has one.
-    """
-    from asteroid_tfswa.devices import usable_memory
-
-    usable, machine = usable_memory(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = f"{usable / GB:.1f} GB"
-    if usable < machine:
-        found += f", the limit of this container on a machine with {machine / GB:.1f} GB"
-    remedy = "separation needs 1.5 GB: close other programs, give --segment 3"
-    return Check("memory", usable > 2 * GB, found, remedy)
-
-
-def check_gpus():
-    """Look for GPUs that the system has and torch cannot use.
-
-    Yields:
-        Check: one if there is a GPU or should be.
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        return
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        gpus = [line for line in _output(["nvidia-smi", "-L"]) if line.startswith("GPU")]
-        if gpus:
-            build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-            remedy = "update the driver, and look at CUDA_VISIBLE_DEVICES"
-            yield Check("GPU", False, f"torch ({build}) cannot use {gpus[0]}", remedy)
-            return
-    yield Check("GPU", True, "none; separation works on the CPU, training takes many times longer")
-
-
-def find_devices():
-    """List the devices that torch can use.
-
-    Returns:
-        list[torch.device]: the CPU first.
-    """
-    import torch
-
-    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    return [torch.device(device) for device in devices]
-
-
-def check_model(device):
-    """Separate and train a tiny model for a step, in every precision.
+def output_lines(command):
+    """Run a program.
 
     Args:
-        device (torch.device): where.
+        command (list of str): the program and its arguments.
 
     Returns:
-        Check: with the device's name and memory, and the precisions that work.
+        list[str]: the lines that it prints.
+
+    Raises:
+        OSError or subprocess.SubprocessError: if it cannot run, fails, or takes over 20 seconds.
     """
-    import torch
-
-    works, reason = [], ""
-    for precision, dtype in DTYPES.items():
-        try:
-            if _fits(device, precision) and _step_is_finite(device, getattr(torch, dtype)):
-                works.append(precision)
-        except RuntimeError as err:  # out of memory, no kernel for this GPU, and the like
-            reason = f" ({_line(err)})"
-    name = platform.processor() or platform.machine()
-    if device.type == "cuda":
-        gpu = torch.cuda.get_device_properties(device)
-        name = f"{gpu.name}, {gpu.total_memory / GB:.1f} GB"
-    found = f"{name}: precision {', '.join(works)}" if works else f"{name}: fails{reason}"
-    remedy = "pip install 'torch==2.11.*' 'torchaudio==2.11.*', for a GPU built for its driver"
-    return Check(f"model on {device}", bool(works), found, remedy, needed=device.type == "cpu")
-
-
-def _fits(device, precision):
-    """Whether the device has the precision itself, rather than emulating it."""
-    import torch
-
-    if device.type == "cuda" and precision == "bf16-mixed":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-    other_than_cuda = {"cpu": ("32-true", "bf16-mixed"), "mps": ("32-true",)}
-    return precision in other_than_cuda.get(device.type, tuple(DTYPES))
-
-
-def _step_is_finite(device, dtype):
-    import torch
-
-    from asteroid_tfswa import TFSWAUNet
-
-    sizes = {"widths": (4, 8), "depths": (1, 1), "n_heads": 1, "window": 4}
-    model = TFSWAUNet(**sizes, n_filters=64, kernel_size=64, stride=32).to(device)
-    wav = torch.randn(1, 2, 2000, device=device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        loss = (model(wav) - wav[:, None]).abs().mean()
-    loss.backward()
-    return bool(torch.isfinite(loss))
-
-
-def _output(command):
     result = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, check=True
     )
     return result.stdout.splitlines()
 
 
-def _line(err):
+def one_short_line(err):
+    """Return the message of an exception on one line of at most 200 characters."""
     return " ".join(str(err).split())[:200] or type(err).__name__

@@ -4,12 +4,15 @@ The network takes magnitudes of a spectrogram to masks; the text "model.json" in
 what to do around it. The file appears only if its masks agree with the model's.
 
 formats:
-  half          a model file like the other, its weights as float16
+  half          a model file as before, with float16 weights
   torchscript   for torch.jit.load, in Python and C++
   torch_export  for torch.export.load; takes a few minutes
   onnx          for ONNX Runtime and others; takes a few minutes, and needs asteroid-tfswa[onnx]
 """
 
+from pathlib import Path
+
+from asteroid_tfswa.files import require_file_name
 from asteroid_tfswa.models.export import FORMATS, export_model
 
 
@@ -23,6 +26,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Export, and say how well it agrees."""
+    """Export, and report how well the masks agree."""
+    require_file_name(Path(args.out))
     difference = export_model(args.model, args.out, args.format)
     print(f"{args.out}: written, and its masks agree with the model's to {difference:.1g}")

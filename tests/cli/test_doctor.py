@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from asteroid_tfswa.cli import doctor, main
+from asteroid_tfswa.cli import device_checks, doctor, main
 
 REPO = Path(__file__).parents[2]
 
@@ -96,5 +96,5 @@ def test_format_that_libsndfile_cannot_write():
 
 
 def test_device_on_which_the_model_fails():
-    check = doctor.check_model(torch.device("meta"))  # has no numbers
+    check = device_checks.check_model(torch.device("meta"))  # has no numbers
     assert not check.ok and not check.needed and "fails (" in check.found

@@ -14,6 +14,17 @@ def test_half_is_the_default(tmp_path, capsys):
     assert TFSWAUNet.from_pretrained(out).sources == ["vocals", "drums"]
 
 
+@pytest.mark.parametrize("name, reason", [("a\0b", "NUL"), ("", "folder"), ("x" * 300, "too long")])
+def test_a_name_that_no_file_can_have_is_refused_before_the_model_is_read(
+    tmp_path, capsys, name, reason
+):
+    with pytest.raises(SystemExit) as stop:
+        main(["export", str(tmp_path / "none.pth"), f"{tmp_path}/{name}"])
+    error = capsys.readouterr().err
+    assert stop.value.code == 1 and error.startswith("error: ") and error.count("\n") == 1
+    assert reason in error
+
+
 def test_bad_model_leaves_no_file(tmp_path, capsys):
     (tmp_path / "bad.pth").write_text("no model at all")
     with pytest.raises(SystemExit) as stop:
@@ -23,7 +34,7 @@ def test_bad_model_leaves_no_file(tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["bad.pth"]
 
 
-def test_unknown_format_is_told_with_those_there_are(tmp_path, capsys):
+def test_unknown_format_is_refused_with_the_known_ones(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["export", "model.pth", "out", "--format", "flac"])
     assert stop.value.code == 2

@@ -15,11 +15,15 @@ _forward() {
   fi
 }
 
+# Linux sends SIGTERM to the command if this script is killed, and with it the way to forward signals.
+_end_with_script=(setpriv --pdeathsig TERM)
+"${_end_with_script[@]}" true 2>/dev/null || _end_with_script=()
+
 # supervise COMMAND...: runs it and returns its status. In the background: bash handles no signal while it waits for a
 # command in the foreground, and dies of SIGTERM without it.
 supervise() {
   local status
-  (trap - INT; exec "$@") & # bash ignores Ctrl-C in the background
+  (trap - INT; exec "${_end_with_script[@]}" "$@") & # bash ignores Ctrl-C in the background
   _child=$!
   while
     status=0
