@@ -13,18 +13,31 @@ from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
 from asteroid_tfswa.models.base import MusicModel
-from asteroid_tfswa.scores.jobs import ScoreJob, evaluate_songs, state_of
-from asteroid_tfswa.scores.tables import format_table, summarise, write_summary
+from asteroid_tfswa.scores.baselines import mask_form
+from asteroid_tfswa.scores.card import make_card, write_results
+from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs, state_of
+from asteroid_tfswa.scores.tables import format_table, summarise
 from asteroid_tfswa.separate import separate_file
 
 
-def evaluate(exp_dir, data, device="", segment=6.0, overlap=0.25, batch_size=1, n_jobs=0):
+def evaluate(
+    exp_dir,
+    data,
+    device="",
+    segment=6.0,
+    overlap=0.25,
+    batch_size=1,
+    scorer="fast",
+    n_jobs=0,
+):
     """Separate and score the test songs with the best model of a training run.
 
-    `exp_dir` gets ``estimates/<song>/<source>.wav``, ``scores/<song>.json``, and in ``scores`` the
-    summary as ``summary.json`` and ``table.md``. Songs that were separated with the same model,
-    options and data are not separated again. Files of this folder that were damaged or changed
-    since are made again.
+    `exp_dir` gets ``estimates/<song>/<source>.wav``; in ``scores`` for each song ``<song>.json``,
+    and for museval's tools ``museval/test/<song>.json``; and the score card ``score_card.json``
+    with the summary as ``summary.json`` and ``table.md``. The baselines' scores are kept beside the
+    data, or in `exp_dir` where nothing can be written there. Songs that were separated with the
+    same model, options and data are not separated again. Files of these folders that were damaged
+    or changed since are made again.
 
     Args:
         exp_dir (Path): folder of the training run, with ``best_model.pth``. No other run may be
@@ -34,14 +47,16 @@ def evaluate(exp_dir, data, device="", segment=6.0, overlap=0.25, batch_size=1, 
         segment (float): length of a chunk in seconds. Default 6.
         overlap (float): share of a chunk that overlaps the next. Default 0.25.
         batch_size (int): chunks that go through the model at once. Default 1.
+        scorer (str): "fast" or "museval". Default "fast".
         n_jobs (int): songs that are scored in parallel; 0 is one per core. Default 0.
 
     Returns:
-        str: the table.
+        tuple[str, list[str]]: the table, and for each song that could not be separated or scored a
+        line that says why.
 
     Raises:
-        InputError: if there is no model, a song cannot be separated with it, or another run has
-            the folder.
+        InputError: if there is no model, it gives a stem that a song lacks, or another run has the
+            folder.
     """
     model_file = exp_dir / "best_model.pth"
     if not model_file.is_file():
@@ -58,22 +73,59 @@ def evaluate(exp_dir, data, device="", segment=6.0, overlap=0.25, batch_size=1, 
                 names = ", ".join(sorted(missing))
                 raise InputError(f"{song.folder} has no {names} to compare with")
 
-        options = {"segment": segment, "overlap": overlap, "batch_size": batch_size}
-        _drop_outdated(exp_dir, model_file, songs, segment=segment, overlap=overlap)
-        separate_songs(model, songs, exp_dir / "estimates", **options)
+        separation = {"segment": segment, "overlap": overlap}
+        made_with = _drop_outdated(exp_dir, model_file, songs, **separation)
+        failed = separate_songs(
+            model, songs, exp_dir / "estimates", batch_size=batch_size, **separation
+        )
         jobs = [
-            ScoreJob(
-                song.name,
-                song.folder,
-                exp_dir / "estimates" / song.name,
-                tuple(model.sources),
-                song.fingerprint,
-            )
+            _score_job(song, exp_dir / "estimates" / song.name, model.sources)
             for song in songs
+            if song.name not in failed
         ]
-        summary = summarise(evaluate_songs(jobs, exp_dir / "scores", n_jobs or None), model.sources)
-        write_summary(summary, exp_dir / "scores")
-    return format_table(summary)
+        options = ScoreOptions(scorer, mask_form(model.get_model_args()))
+        with _baseline_folder(songs, exp_dir) as baseline_dir:
+            scored, not_scored = evaluate_songs(
+                jobs, exp_dir / "scores", baseline_dir, options, n_jobs or None
+            )
+        failed = [f"{name}: {reason}" for name, reason in failed.items()] + not_scored
+        summary = summarise(scored, model.sources)
+        about_model = {
+            "name": type(model).__name__,
+            "sources": list(model.sources),
+            "sha256": made_with["model"],
+            "args": model.get_model_args(),
+        }
+        about_data = {"name": data.name, "fingerprint": data.fingerprint}
+        scorer = options.describe()
+        card = make_card(scored, failed, summary, scorer, about_data, about_model, separation)
+        write_results(exp_dir / "scores", scored, summary, card)
+    return format_table(summary), failed
+
+
+def _score_job(song, estimates, sources):
+    return ScoreJob(
+        song.name,
+        song.mixture,
+        {source: song.stems[source] for source in sources},
+        {source: estimates / f"{source}.wav" for source in sources},
+        song.fingerprint,
+    )
+
+
+@contextlib.contextmanager
+def _baseline_folder(songs, exp_dir):
+    """Lock the folder of the baselines' scores: beside the data, or where nothing can be written
+    there or another run does so, in `exp_dir`."""
+    data_dirs = {song.folder.parents[1] for song in songs}
+    with contextlib.ExitStack() as stack:
+        for folder in [*(data_dir / "baselines" for data_dir in data_dirs), exp_dir / "baselines"]:
+            try:
+                stack.enter_context(locked(folder))
+            except (InputError, OSError):
+                continue
+            break
+        yield folder
 
 
 def separate_songs(model, songs, folder, **options):
@@ -84,7 +136,11 @@ def separate_songs(model, songs, folder, **options):
         songs (list[Song]): prepared songs.
         folder (Path): where their folders go; each appears when it is complete.
         **options: `segment`, `overlap` and `batch_size` of `separate_blocks`.
+
+    Returns:
+        dict[str, str]: for each song that could not be separated, the reason.
     """
+    failed = {}
     seconds = [song.n_samples / song.sample_rate for song in songs]
     form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{remaining} left]"
     with tqdm(total=sum(seconds), desc="separating", bar_format=form) as bar:
@@ -92,16 +148,20 @@ def separate_songs(model, songs, folder, **options):
             if _is_separated(song, folder / song.name, model.sources):
                 bar.update(length)
                 continue
-            _remove(folder / song.name)
-            with atomic_folder(folder / song.name) as unfinished:
-                separate_file(
-                    model,
-                    song.mixture,
-                    unfinished,
-                    "{stem}.{ext}",
-                    progress=bar.update,
-                    **options,
-                )
+            try:
+                _remove(folder / song.name)
+                with atomic_folder(folder / song.name) as unfinished:
+                    separate_file(
+                        model,
+                        song.mixture,
+                        unfinished,
+                        "{stem}.{ext}",
+                        progress=bar.update,
+                        **options,
+                    )
+            except (InputError, OSError) as error:
+                failed[song.name] = str(error)
+    return failed
 
 
 def _is_separated(song, folder, sources):
@@ -141,6 +201,7 @@ def _drop_outdated(exp_dir, model_file, songs, **options):
                 _remove(path)
     with atomic_write(record) as tmp:
         tmp.write_text(yaml.safe_dump({**made_with, "songs": states}))
+    return made_with
 
 
 def _read_record(path):

@@ -1,13 +1,20 @@
 """Tables of scores: medians and means over songs, for a model and the baselines beside it."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
-from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.scores.jobs import METHODS
-from asteroid_tfswa.scores.museval import METRICS
+from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
+
+MEANINGS = {
+    "cSDR": "BSS Eval v4's SDR, median over a song's one-second frames",
+    "SIR, ISR, SAR": "BSS Eval v4's, median over a song's one-second frames; SIR and SAR say "
+    "nothing about estimates that are a mixture times a gain",
+    "frame mean": "BSS Eval v4's, mean over a song's one-second frames",
+    "uSDR": "energy of the reference over energy of the error, whole song",
+    "SI-SDR": "uSDR after the reference was scaled to fit the estimate best, whole song",
+}
+NO_SIR_SAR = ("mixture", "best gain")  # sums of stems: no artefacts, and rounding for SAR
+N_RESAMPLES = 2000
 
 
 def summarise(songs, sources):
@@ -18,48 +25,64 @@ def summarise(songs, sources):
         sources (list[str]): the stems to show, in this order.
 
     Returns:
-        dict: `{"n_songs", "scores": {method: {stem: {metric: {"median", "mean"}}}}, "left_out":
-        [{"song", "stem", "method", "metrics", "reason"}]}`. The medians and means run over songs,
-        and for museval's metrics over each song's median over frames; uSDR has no frames. Stem
-        "average" is the mean over those stems that have a value. Values are None where nothing
-        could be scored, and for the SIR and SAR of baselines: the mixture is the sum of the
-        stems, no part of it is an artefact, and what museval computes there is rounding noise.
+        dict: `{"n_songs", "scores": {method: {stem: {metric: statistics}}}, "left_out": [{"song",
+        "stem", "method", "metrics", "reason"}]}`. Statistics run over songs: "median", "mean", and
+        "interval", the bootstrap 95 % interval of the median; for BSS Eval's metrics over each
+        song's median over frames, with "frame mean", the mean over songs of the mean over frames.
+        Stem "average" has the mean over those stems that have a value, of each statistic but the
+        interval. Values are None where nothing could be scored, intervals for fewer than two songs,
+        and the SIR and SAR of mixtures times a gain: such an estimate is a sum of the stems, no
+        part of it is an artefact, and what BSS Eval computes there is rounding noise.
     """
-    scores = {
-        method: {stem: _over_songs([s["scores"][method] for s in songs], stem) for stem in sources}
-        for method in METHODS
-    }
-    for method in METHODS[1:]:
-        for stem in sources:
-            scores[method][stem] |= dict.fromkeys(("SIR", "SAR"), {"median": None, "mean": None})
-    for stems in scores.values():
-        stems["average"] = {
+    methods = [method for method in METHODS if any(method in song["scores"] for song in songs)]
+    scores = {}
+    for method in methods:
+        found = [song["scores"][method] for song in songs if method in song["scores"]]
+        scores[method] = {stem: _over_songs(found, stem) for stem in sources}
+        if method in NO_SIR_SAR:
+            for metrics in scores[method].values():
+                metrics["SIR"] = metrics["SAR"] = dict.fromkeys(metrics["SIR"])
+        scores[method]["average"] = {
             metric: {
-                kind: _aggregate(np.mean, [stem[metric][kind] for stem in stems.values()])
-                for kind in ("median", "mean")
+                kind: _aggregate(np.mean, [x[metric][kind] for x in scores[method].values()])
+                for kind in scores[method][sources[0]][metric]
+                if kind != "interval"
             }
-            for metric in (*METRICS, "uSDR")
+            for metric in (*FRAME_METRICS, *SONG_METRICS)
         }
     left_out = [
         {"song": song["song"], "method": method, **entry}
         for song in songs
-        for method in METHODS
-        for entry in song["scores"][method]["left_out"]
-        if entry["stem"] in sources
+        for method in methods
+        for entry in song["scores"].get(method, {"left_out": []})["left_out"]
     ]
     return {"n_songs": len(songs), "scores": scores, "left_out": left_out}
 
 
 def _over_songs(songs, stem):
-    """Aggregate one method's scores of one stem: {metric: {"median", "mean"}}."""
-    values = {"uSDR": [song["uSDR"][stem] for song in songs]}
-    frames = [t["frames"] for song in songs for t in song["targets"] if t["name"] == stem]
-    for metric in METRICS:
-        per_song = [[frame["metrics"][metric] for frame in song] for song in frames]
-        values[metric] = [_aggregate(np.median, song) for song in per_song]
+    """Statistics of one method's scores of one stem, {metric: {name: value}}."""
+    result = {}
+    targets = [t["frames"] for song in songs for t in song["targets"] if t["name"] == stem]
+    for metric in FRAME_METRICS:
+        frames = [[frame["metrics"][metric] for frame in song] for song in targets]
+        result[metric] = _statistics([_aggregate(np.median, song) for song in frames])
+        means = [_aggregate(np.mean, song) for song in frames]
+        result[metric]["frame mean"] = _aggregate(np.mean, means)
+    for metric in SONG_METRICS:
+        result[metric] = _statistics([song[metric].get(stem) for song in songs])
+    return result
+
+
+def _statistics(values):
+    known = [value for value in values if value is not None]
+    interval = None
+    if len(known) > 1:
+        draws = np.random.default_rng(0).choice(known, (N_RESAMPLES, len(known)))
+        interval = [round(x, 5) for x in np.percentile(np.median(draws, axis=1), (2.5, 97.5))]
     return {
-        metric: {"median": _aggregate(np.median, x), "mean": _aggregate(np.mean, x)}
-        for metric, x in values.items()
+        "median": _aggregate(np.median, known),
+        "mean": _aggregate(np.mean, known),
+        "interval": interval,
     }
 
 
@@ -76,16 +99,18 @@ def format_table(summary):
         summary (dict): from `summarise`.
 
     Returns:
-        str: two tables, medians and means over songs, and the stems that were left out.
+        str: two tables, medians and means over songs, and what was left out.
     """
-    n_songs = summary["n_songs"]
-    lines = [f"Median over {n_songs} songs of museval's median over frames, in dB:", ""]
-    lines += _table(summary["scores"], "median", METRICS)
-    lines += ["", "Mean over songs of museval's median over frames (uSDR: whole songs), in dB:", ""]
-    lines += _table(summary["scores"], "mean", (*METRICS, "uSDR"))
-    if summary["left_out"]:
+    n_songs = f"{summary['n_songs']} songs" if summary["n_songs"] != 1 else "1 song"
+    lines = [f"Median over {n_songs} in dB, with its bootstrap 95 % interval for cSDR:", ""]
+    lines += _table(summary["scores"], "median")
+    lines += ["", f"Mean over {n_songs} in dB:", ""]
+    lines += _table(summary["scores"], "mean")
+    lines += [""] + [f"- {name}: {meaning}." for name, meaning in MEANINGS.items()]
+    whole = [entry for entry in summary["left_out"] if "frames" not in entry]
+    if whole:
         lines += ["", "Left out, because it is undefined there:", ""]
-        lines += list(dict.fromkeys(map(_left_out_line, summary["left_out"])))
+        lines += list(dict.fromkeys(map(_left_out_line, whole)))
     return "\n".join(lines) + "\n"
 
 
@@ -95,29 +120,35 @@ def _left_out_line(entry):
     return f"- {entry['song']}: {metrics} of {entry['stem']}{of} ({entry['reason']})"
 
 
-def _table(scores, kind, metrics):
-    stems = list(scores["model"])
-    width = max(map(len, stems))
+def _table(scores, kind):
+    """Rows of stems and methods; `kind` of every metric, and frame means beside means."""
+    columns = {"cSDR": ("SDR", kind)}
+    if kind == "median":
+        columns["95 %"] = ("SDR", "interval")
+    else:
+        columns["frame mean"] = ("SDR", "frame mean")
+    columns |= {metric: (metric, kind) for metric in (*FRAME_METRICS[1:], *SONG_METRICS)}
+    stems = list(next(iter(scores.values()), {}))
+    width = max(map(len, stems), default=4)
+    widths = {name: 12 if name in ("95 %", "frame mean") else 6 for name in columns}
+    head = " | ".join(f"{name:>{widths[name]}}" for name in columns)
     lines = [
-        f"| {'stem':{width}} | {'estimate':9} | " + " | ".join(f"{m:>6}" for m in metrics) + " |",
-        f"|{'-' * (width + 2)}|{'-' * 11}|" + "|".join("-" * 7 + ":" for _ in metrics) + "|",
+        f"| {'stem':{width}} | {'estimate':10} | {head} |",
+        f"|{'-' * (width + 2)}|{'-' * 12}|"
+        + "|".join("-" * (widths[name] + 1) + ":" for name in columns)
+        + "|",
     ]
     for stem in stems:
-        for method in METHODS:
-            values = [scores[method][stem][metric][kind] for metric in metrics]
-            cells = [f"{'-' if value is None else format(value, '.2f'):>6}" for value in values]
-            lines.append(f"| {stem:{width}} | {method:9} | " + " | ".join(cells) + " |")
+        for method, values in scores.items():
+            cells = [
+                f"{_cell(values[stem][metric].get(name)):>{widths[title]}}"
+                for title, (metric, name) in columns.items()
+            ]
+            lines.append(f"| {stem:{width}} | {method:10} | " + " | ".join(cells) + " |")
     return lines
 
 
-def write_summary(summary, folder):
-    """Write `summary.json` and `table.md` (see `summarise`, `format_table`) into a folder.
-
-    Args:
-        summary (dict): from `summarise`.
-        folder (str or Path): made if missing.
-    """
-    with atomic_write(Path(folder) / "summary.json") as tmp:
-        tmp.write_text(json.dumps(summary, indent=1, allow_nan=False))
-    with atomic_write(Path(folder) / "table.md") as tmp:
-        tmp.write_text(format_table(summary))
+def _cell(value):
+    if value is None:
+        return "-"
+    return "{:.2f}".format(value) if isinstance(value, float) else "{:.2f} {:.2f}".format(*value)

@@ -1,4 +1,4 @@
-"""Stage 2: separate the test songs and score them with museval."""
+"""Stage 2: separate the test songs and score them."""
 
 import argparse
 from pathlib import Path
@@ -22,18 +22,22 @@ def main():
 
     with importing():
         from asteroid_tfswa.data.songs import read_prepared
+        from asteroid_tfswa.errors import InputError
         from asteroid_tfswa.scores.evaluate import evaluate
     separation = conf["separation"]
-    table = evaluate(
+    table, failed = evaluate(
         Path(args.exp_dir),
         read_prepared(args.data_dir),
         device=args.id,
         segment=separation["sep_segment"],
         overlap=separation["sep_overlap"],
         batch_size=separation["sep_batch_size"],
+        scorer=separation["scorer"],
         n_jobs=separation["score_jobs"],
     )
     print(table)
+    if failed:
+        raise InputError("\n  ".join([f"{len(failed)} songs have no scores:", *failed]))
 
 
 if __name__ == "__main__":

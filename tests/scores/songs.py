@@ -4,6 +4,7 @@ import numpy as np
 import soundfile
 
 from asteroid_tfswa.scores.jobs import ScoreJob
+from asteroid_tfswa.scores.song import score_song
 
 RATE = 4000
 STEMS = ["vocals", "drums"]
@@ -30,4 +31,13 @@ def write_job(folder, name, references, estimates):
             soundfile.write(folder / kind / name / f"{stem}.wav", x.T, RATE, subtype="FLOAT")
     mixture = references.sum(0)
     soundfile.write(folder / "data" / name / "mixture.wav", mixture.T, RATE, subtype="FLOAT")
-    return ScoreJob(name, folder / "data" / name, folder / "separated" / name, tuple(STEMS))
+    return ScoreJob(
+        name,
+        folder / "data" / name / "mixture.wav",
+        {stem: folder / "data" / name / f"{stem}.wav" for stem in STEMS},
+        {stem: folder / "separated" / name / f"{stem}.wav" for stem in STEMS},
+    )
+
+
+def score(references, estimates, stems=STEMS, scorer="fast"):
+    return score_song(references, {"model": estimates}, stems, RATE, scorer)["model"]

@@ -124,7 +124,7 @@ def test_leftovers_go_and_a_second_run_is_refused(song, tmp_path):
 def test_devices_that_training_takes_are_taken(monkeypatch):
     assert _torch_device("cpu:2") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert _torch_device("1,1") == torch.device("cuda:1")
+    assert _torch_device("1") == torch.device("cuda:1")
     assert _torch_device("0,1") == torch.device("cuda:0")
     assert _torch_device("") == torch.device("cuda:0")
 

@@ -13,107 +13,98 @@ import numpy as np
 import pytest
 import soundfile
 
-from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.scores.baselines import best_gain_baseline, mixture_baseline
+from asteroid_tfswa.scores.baselines import MaskForm, baselines
+from asteroid_tfswa.scores.bsseval import Signals
+from asteroid_tfswa.scores.card import make_card, write_results
 from asteroid_tfswa.scores.jobs import (
     METHODS,
-    _made_from,
+    ScoreOptions,
     _read_scores,
-    _score_files,
+    _score_task,
+    _tasks,
     _write_scores,
     evaluate_songs,
 )
-from asteroid_tfswa.scores.museval import METRICS, score_song
-from asteroid_tfswa.scores.tables import format_table, summarise, write_summary
-from tests.scores.songs import RATE, STEMS, song, write_job
+from asteroid_tfswa.scores.song import FRAME_METRICS, score_song
+from asteroid_tfswa.scores.tables import format_table, summarise
+from tests.scores.songs import RATE, STEMS, metric, score, song, write_job
 
 museval = pytest.importorskip(
     "museval", reason="scoring needs museval and ffmpeg", exc_type=Exception
 )
+FORM = ScoreOptions(form=MaskForm(n_fft=256, hop=128))
 
 
-def as_track(scores, name):
-    """The scores as museval's TrackStore, by way of JSON."""
-    store = museval.TrackStore(name, win=1.0, hop=1.0)
-    store.scores = json.loads(json.dumps(scores, allow_nan=False))
-    return store
+def run(jobs, folder, n_jobs=1):
+    return evaluate_songs(jobs, folder / "scores", folder / "baselines", FORM, n_jobs)
 
 
-def test_songs_to_table(tmp_path):
+def test_songs_to_results(tmp_path):
     jobs = [write_job(tmp_path, f"song {k}", *song(3, seed=k)) for k in range(3)]
-    songs = evaluate_songs(jobs, tmp_path / "scores", n_jobs=2)
-    assert [s["song"] for s in songs] == ["song 0", "song 1", "song 2"]
-    files = sorted(path.name for path in (tmp_path / "scores").iterdir())
-    assert files == ["song 0.json", "song 1.json", "song 2.json"]
+    songs, failed = run(jobs, tmp_path, n_jobs=2)
+    assert [s["song"] for s in songs] == ["song 0", "song 1", "song 2"] and failed == []
+    files = sorted(tmp_path.glob("scores/*")) + sorted(tmp_path.glob("baselines/*"))
+    assert [path.name for path in files] == ["song 0.json", "song 1.json", "song 2.json"] * 2
 
     references, estimates = song(3, seed=1)
-    best = best_gain_baseline(references.sum(0), references)
-    for method, x in zip(
-        METHODS, (estimates, mixture_baseline(references.sum(0), references), best)
-    ):
-        assert songs[1]["scores"][method] == score_song(references, x, STEMS, RATE)
+    assert list(songs[1]["scores"]) == list(METHODS)
+    assert songs[1]["scores"]["model"] == score(references, estimates)
+    sets = baselines(Signals.of(references.sum(0)[None]), Signals.of(references), FORM.form)
+    mixture = score_song(Signals.of(references), sets, STEMS, RATE)["mixture"]
+    assert songs[1]["scores"]["mixture"]["uSDR"] == mixture["uSDR"]
 
     summary = summarise(songs, STEMS)
+    card = make_card(songs, failed, summary, FORM.describe(), {"name": "noise"})
+    write_results(tmp_path / "result", songs, summary, card)
     for kind in ("median", "mean"):
-        for method in METHODS:
-            store = museval.EvalStore(frames_agg="median", tracks_agg=kind)
-            for s in songs:
-                store.add_track(as_track(s["scores"][method], s["song"]))
-            expected = store.agg_frames_tracks_scores()
-            for stem in STEMS:
-                for name in METRICS if method == "model" else ("SDR", "ISR"):
-                    found = summary["scores"][method][stem][name][kind]
-                    assert found == pytest.approx(expected[stem][name], abs=1e-9)
-    model = summary["scores"]["model"]
-    usdr = [s["scores"]["model"]["uSDR"]["drums"] for s in songs]
-    assert model["drums"]["uSDR"]["mean"] == pytest.approx(np.mean(usdr))
-    average = np.mean([model[stem]["SDR"]["mean"] for stem in STEMS])
-    assert model["average"]["SDR"]["mean"] == pytest.approx(average)
+        store = museval.EvalStore(frames_agg="median", tracks_agg=kind)
+        store.add_eval_dir(tmp_path / "result/museval")
+        expected = store.agg_frames_tracks_scores()
+        for stem in STEMS:
+            for name in FRAME_METRICS:
+                found = summary["scores"]["model"][stem][name][kind]
+                assert found == pytest.approx(expected[stem][name], abs=1e-9)
+    methods = museval.MethodStore()
+    methods.add_eval_dir(tmp_path / "result/museval")
+    assert set(methods.df["track"]) == {"song 0", "song 1", "song 2"}
 
-    write_summary(summary, tmp_path / "result")
-    assert json.loads((tmp_path / "result" / "summary.json").read_text()) == summary
-    table = (tmp_path / "result" / "table.md").read_text()
-    assert table == format_table(summary)
-    assert max(map(len, table.splitlines())) <= 100
-    assert f"{model['vocals']['SDR']['median']:.2f}" in table
+    stored = json.loads((tmp_path / "result/score_card.json").read_text())
+    assert stored == card and stored["summary"] == summary
+    assert json.loads((tmp_path / "result/summary.json").read_text()) == summary
+    of = stored["songs"][1]["methods"]["model"]["stems"]["drums"]
+    assert of["frames"]["SDR"] == metric(songs[1]["scores"]["model"], "drums", "SDR")
+    assert of["SDR"]["median"] == np.median(of["frames"]["SDR"])
+    assert (tmp_path / "result/table.md").read_text() == format_table(summary)
 
     # again: nothing to do for songs that are scored, unless they were separated again
-    stamps = [(tmp_path / "scores" / name).stat().st_mtime_ns for name in files]
-    assert evaluate_songs(jobs, tmp_path / "scores", n_jobs=1) == songs
-    assert [(tmp_path / "scores" / name).stat().st_mtime_ns for name in files] == stamps
-    (jobs[2].estimates / "drums.wav").write_text("another, damaged")
-    os.utime(jobs[2].estimates / "drums.wav", ns=(stamps[2] + 10**9, stamps[2] + 10**9))
-    with pytest.raises(InputError, match="song 2/drums.wav"):
-        evaluate_songs(jobs, tmp_path / "scores")
+    stamps = [path.stat().st_mtime_ns for path in files]
+    assert run(jobs, tmp_path) == (songs, [])
+    assert [path.stat().st_mtime_ns for path in files] == stamps
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "not audio"])
-def test_bad_estimate_is_named_before_anything_is_scored(tmp_path, damage):
-    references, estimates = song(2)
-    jobs = [write_job(tmp_path, name, references, estimates) for name in ("good song", "bad song")]
-    path = jobs[1].estimates / "drums.wav"
-    if damage == "missing":
-        path.unlink()
-    elif damage == "not audio":
-        path.write_text("hello")
-    else:
-        soundfile.write(path, estimates[1][:, :-1].T, RATE, subtype="FLOAT")
-    with pytest.raises(InputError, match="bad song/drums.wav"):
-        evaluate_songs(jobs, tmp_path / "scores")
-    assert not list(tmp_path.glob("scores/*"))
-
-
-def test_estimate_with_nan_is_named(tmp_path):
-    job = write_job(tmp_path, "bad song", song(2)[0], song(2)[1] * np.nan)
-    with pytest.raises(InputError, match="bad song/vocals.wav: .*not numbers"):
-        _score_files(job)  # what a worker does, without the seconds that starting one takes
+def test_a_song_that_cannot_be_scored_costs_no_other(tmp_path):
+    jobs = [write_job(tmp_path, f"song {k}", *song(2, seed=k)) for k in range(5)]
+    jobs[0].estimates["drums"].unlink()
+    jobs[1].estimates["drums"].write_text("hello")
+    soundfile.write(jobs[2].estimates["drums"], song(2)[1][1][:, :-1].T, RATE, subtype="FLOAT")
+    soundfile.write(jobs[3].estimates["drums"], song(2)[1][1].T * np.nan, RATE, subtype="FLOAT")
+    songs, failed = run(jobs, tmp_path)
+    assert [s["song"] for s in songs] == ["song 4"]
+    wanted = ["is missing", "cannot be read", "has 7999 samples", "samples that are not numbers"]
+    for k, (line, text) in enumerate(zip(failed, wanted)):
+        assert line.startswith(f"song {k}: ") and "drums.wav: " in line and text in line
+    assert len(failed) == 4
 
 
 def test_scores_are_kept_only_if_whole_and_of_the_same_references(tmp_path):
     job = write_job(tmp_path, "song", *song(2))
-    path, scores = tmp_path / "scores/song.json", _score_files(job)
-    _write_scores(path, _made_from(job), scores)
-    assert _read_scores(job, path, _made_from(job)) == json.loads(json.dumps(scores))
+
+    def task(job=job, options=FORM):
+        return next(iter(_tasks(job, tmp_path / "scores", tmp_path / "baselines", options)))
+
+    path, scores = tmp_path / "scores/song.json", _score_task(task(), FORM)
+    _write_scores(task(), scores)
+    assert _read_scores(task()) == json.loads(json.dumps(scores))
 
     text = path.read_text()
     damages = [text[:1000], text.replace("uSDR", "usdr"), "", "[]", "3", "{}", "null", "[" * 10**5]
@@ -121,30 +112,31 @@ def test_scores_are_kept_only_if_whole_and_of_the_same_references(tmp_path):
     for damage in damages:
         assert damage != text
         path.write_text(damage)
-        assert _read_scores(job, path, _made_from(job)) is None
+        assert _read_scores(task()) is None
     path.write_bytes(text.encode("utf-16"))
-    assert _read_scores(job, path, _made_from(job)) is None
+    assert _read_scores(task()) is None
 
     path.write_text(text)
-    assert _read_scores(job, path, _made_from(job))
-    reference = job.references / "drums.wav"
-    os.utime(reference, ns=(0, 0))  # replaced by an older file of the same size
-    assert _read_scores(job, path, _made_from(job)) is None
-    other = dataclasses.replace(job, fingerprint="other audio")
-    _write_scores(path, _made_from(job), scores)
-    assert _read_scores(job, path, _made_from(job))
-    assert _read_scores(job, path, _made_from(other)) is None
-    soundfile.write(job.estimates / "drums.wav", np.ones((2 * RATE, 1)), RATE)
-    assert _read_scores(job, path, _made_from(job)) is None
+    assert _read_scores(task())
+    assert _read_scores(task(options=ScoreOptions("museval"))) is None
+    assert _read_scores(task(dataclasses.replace(job, fingerprint="other audio"))) is None
+    os.utime(job.references["drums"], ns=(0, 0))  # replaced by an older file of the same size
+    assert _read_scores(task()) is None
+    _write_scores(task(), scores)
+    assert _read_scores(task())
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(job.estimates["drums"], ns=(later, later))  # separated again
+    assert _read_scores(task()) is None
 
 
 MAIN = """
 import pickle
 from pathlib import Path
-from asteroid_tfswa.config import run_command
+from asteroid_tfswa_cli import run_command
 from asteroid_tfswa.scores.jobs import evaluate_songs
 if __name__ == "__main__":
-    run_command(lambda: evaluate_songs(pickle.loads(Path("jobs").read_bytes()), "scores", 1))
+    jobs = pickle.loads(Path("jobs").read_bytes())
+    run_command(lambda: evaluate_songs(jobs, "scores", "baselines", n_jobs=1))
 """
 
 
@@ -169,3 +161,4 @@ def test_sigterm_keeps_finished_songs(tmp_path):
     finished = list((tmp_path / "scores").iterdir())
     assert 0 < len(finished) < 60
     assert all(json.loads(path.read_text())["scores"]["model"] for path in finished)
+    assert not list(tmp_path.rglob("*.tmp*"))

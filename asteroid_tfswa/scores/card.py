@@ -1,0 +1,162 @@
+"""The score card: one JSON file that says what a run scored, on what, with what.
+
+```
+{
+  "format": "asteroid-tfswa score card", "version": 1,
+  "model": {"name", "sources", "sha256" of the file, "args"}                     or null,
+  "separation": {"segment", "overlap"}                                          or null,
+  "data": {"name", "fingerprint"},        # fingerprint: of all splits, see `PreparedData`
+  "scorer": "fast 1" or "museval 0.4.1",
+  "commit": of the package's checkout or null, "-dirty" added where files differ from it,
+  "versions": {"asteroid-tfswa", "python", "numpy", "scipy", "torch"},
+  "metrics": {name: one sentence},
+  "songs": [{
+    "song", "sample_rate", "n_samples",
+    "methods": {method: {                 # "model", and "mixture", "best gain", "ratio mask" ...
+      "stems": {stem: {"SDR": {"median", "mean"}, "SIR", "ISR", "SAR": likewise, over frames;
+                       "uSDR", "SI-SDR": dB;
+                       "frames": {"SDR": [dB or null, one a second], "SIR", ...}  (model only)}},
+      "left_out": [{"stem", "metrics", "reason", "frames" if only some}],
+      "regularised": bool                 # SIR, ISR, SAR of band-limited references: not museval's
+    }}
+  }],
+  "failed": ["<song>: reason"],
+  "summary": see `summarise`: medians, means, intervals, what was left out
+}
+```
+
+Values are in dB, null where undefined. Nothing in it depends on when or where it was made.
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+import asteroid_tfswa
+from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.scores.jobs import MODEL
+from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
+from asteroid_tfswa.scores.tables import MEANINGS, format_table
+
+FORMAT, VERSION = "asteroid-tfswa score card", 1
+PACKAGES = ("numpy", "scipy", "torch")
+
+
+def make_card(songs, failed, summary, scorer, data, model=None, separation=None):
+    """Make a score card.
+
+    Args:
+        songs (list[dict]): what `evaluate_songs` returns.
+        failed (list[str]): likewise.
+        summary (dict): from `summarise`.
+        scorer (str): name and version.
+        data (dict): "name" and "fingerprint" of the data.
+        model (dict, optional): what is known of the model. Default None.
+        separation (dict, optional): options of the separation. Default None.
+
+    Returns:
+        dict: of plain values, see above.
+    """
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model,
+        "separation": separation,
+        "data": data,
+        "scorer": scorer,
+        "commit": _commit(),
+        "versions": _versions(),
+        "metrics": MEANINGS,
+        "songs": [_song(song) for song in songs],
+        "failed": failed,
+        "summary": summary,
+    }
+
+
+def _song(song):
+    methods = {}
+    for method, scores in song["scores"].items():
+        stems = {}
+        frames_of = {target["name"]: target["frames"] for target in scores["targets"]}
+        for stem in scores["uSDR"]:
+            frames = [frame["metrics"] for frame in frames_of.get(stem, ())]
+            series = {metric: [frame[metric] for frame in frames] for metric in FRAME_METRICS}
+            stems[stem] = {metric: _over_frames(values) for metric, values in series.items()}
+            stems[stem] |= {metric: scores[metric][stem] for metric in SONG_METRICS}
+            if method == MODEL:
+                stems[stem]["frames"] = series
+        methods[method] = {
+            "stems": stems,
+            "left_out": scores["left_out"],
+            "regularised": scores["regularised"],
+        }
+    facts = {name: song[name] for name in ("song", "sample_rate", "n_samples")}
+    return {**facts, "methods": methods}
+
+
+def _over_frames(values):
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"median": None, "mean": None}
+    return {"median": float(np.median(known)), "mean": float(np.mean(known))}
+
+
+def _versions():
+    versions = {"asteroid-tfswa": asteroid_tfswa.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _commit():
+    """The commit of the checkout that the package runs from; None for an installed package."""
+    folder = Path(asteroid_tfswa.__file__).parent
+    command = ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        tracked = ["git", "-C", folder, "ls-files", "--error-unmatch", "__init__.py"]
+        subprocess.run(tracked, capture_output=True, check=True)
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def write_results(folder, songs, summary, card):
+    """Write what an evaluation found.
+
+    Args:
+        folder (Path): gets ``score_card.json``, ``summary.json``, ``table.md``, and for each song
+            ``museval/test/<song>.json``, which museval's `EvalStore.add_eval_dir` reads.
+        songs (list[dict]): what `evaluate_songs` returns.
+        summary (dict): from `summarise`.
+        card (dict): from `make_card`.
+    """
+    museval_dir = folder / "museval" / "test"
+    if museval_dir.exists():
+        shutil.rmtree(museval_dir)  # of songs that are no longer there
+    for song in songs:
+        targets = [
+            {"name": target["name"], "frames": [_with_nan(frame) for frame in target["frames"]]}
+            for target in song["scores"][MODEL]["targets"]
+        ]
+        with atomic_write(museval_dir / f"{song['song']}.json") as tmp:
+            tmp.write_text(json.dumps({"targets": targets}, indent=2))
+    for name, plain in (("summary.json", summary), ("score_card.json", card)):
+        with atomic_write(folder / name) as tmp:
+            tmp.write_text(json.dumps(plain, indent=1, allow_nan=False))
+    with atomic_write(folder / "table.md") as tmp:
+        tmp.write_text(format_table(summary), encoding="utf-8")
+
+
+def _with_nan(frame):
+    """A frame in museval's form, which has NaN where ours has None."""
+    metrics = frame["metrics"].items()
+    return {**frame, "metrics": {name: np.nan if x is None else x for name, x in metrics}}

@@ -1,0 +1,96 @@
+"""Stems in files, read piece by piece."""
+
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.scores.bsseval import Signals
+
+
+class Form(NamedTuple):
+    """What the files of a song have in common."""
+
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+
+    def __str__(self):
+        return f"{self.n_samples} samples of {self.n_channels} channels at {self.sample_rate} Hz"
+
+
+def form_of(path):
+    """Read the form of an audio file.
+
+    Args:
+        path (Path): wav or flac.
+
+    Returns:
+        Form: from its header.
+
+    Raises:
+        InputError: if it is missing, empty or no audio.
+    """
+    try:
+        info = soundfile.info(path)
+    except (OSError, TypeError, soundfile.LibsndfileError) as error:
+        problem = "cannot be read" if path.exists() else "is missing"
+        raise InputError(f"{path}: {problem}; make the file again ({error})") from None
+    if not info.frames:
+        raise InputError(f"{path}: holds no audio; make the file again")
+    return Form(info.samplerate, info.channels, info.frames)
+
+
+def common_form(paths):
+    """Check that files have one form.
+
+    Args:
+        paths (list[Path]): the files.
+
+    Returns:
+        Form: the form of all.
+
+    Raises:
+        InputError: if one cannot be read or differs from the first; the message names it.
+    """
+    first = form_of(paths[0])
+    for path in paths[1:]:
+        form = form_of(path)
+        if form != first:
+            raise InputError(f"{path}: has {form}, but {paths[0]} has {first}; make them alike")
+    return first
+
+
+def open_signals(paths):
+    """Open the stems of a song.
+
+    Args:
+        paths (list[Path]): files of one form.
+
+    Returns:
+        Signals: their samples in single precision. Reading raises an InputError that names the
+        file if it ends early or has samples that are not numbers.
+    """
+    form = form_of(paths[0])
+    files = [soundfile.SoundFile(path) for path in paths]
+
+    def read(start, stop):
+        pieces = [_read(path, file, start, stop) for path, file in zip(paths, files)]
+        return np.stack(pieces)
+
+    return Signals(len(paths), form.n_channels, form.n_samples, read)
+
+
+def _read(path, file, start, stop):
+    try:
+        if file.tell() != start:
+            file.seek(start)
+        audio = file.read(stop - start, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: cannot be read; make the file again ({error})") from None
+    if len(audio) < stop - start:
+        raise InputError(f"{path}: ends before the length in its header; make the file again")
+    if not np.isfinite(audio).all():
+        raise InputError(f"{path}: has samples that are not numbers; make the file again")
+    return audio.T
