@@ -9,7 +9,8 @@ from pathlib import Path
 import asteroid
 import pytest
 
-UPSTREAM = Path(__file__).resolve().parents[2] / "egs/musdb18/upstream"
+ROOT = Path(__file__).resolve().parents[2]
+UPSTREAM = ROOT / "egs/musdb18/upstream"
 sys.path.insert(0, str(UPSTREAM))  # as in a run of the script
 
 GIT = ["git", "-c", "user.name=tests", "-c", "user.email=tests@localhost"]

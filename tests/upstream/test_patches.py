@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.upstream.conftest import UPSTREAM, git, new_checkout, run_in
+from tests.upstream.conftest import ROOT, UPSTREAM, git, new_checkout, run_in
 
-ROOT = UPSTREAM.parents[2]
 PATCHES = sorted((UPSTREAM / "patches").glob("*.patch"))
 NO_TEST = "14-requirements"  # what setup.py says is tested here
 
