@@ -11,7 +11,10 @@ setup(
     author="asteroid-tfswa contributors",
     license_expression="MIT",
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
-    package_data={"asteroid_tfswa.page": ["static/*"]},
+    package_data={
+        "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*"],
+        "asteroid_tfswa.page": ["static/*"],
+    },
     py_modules=["asteroid_tfswa_cli"],  # beside the package, which takes seconds to import
     python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import
     install_requires=[

@@ -4,7 +4,7 @@
 checkout=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 venv=$checkout/.venv
 export PYTHONPATH="$checkout${PYTHONPATH:+:$PYTHONPATH}"
-. "$checkout/egs/musdb18/utils/supervise.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/supervise.sh"
 
 find_python() {
   local name
