@@ -230,6 +230,17 @@ def test_an_earlier_version_of_the_change_is_not_written_over(checkout):
         write(checkout)
 
 
+def test_what_somebody_has_written_since_is_kept(checkout):
+    write(checkout)
+    path = checkout / RECIPE / "README.md"
+    path.write_text(path.read_text().replace("|     |", "| 6.1 |"))
+    git(checkout, "checkout", "-q", ".")
+    status = git(checkout, "status", "--porcelain")
+    with pytest.raises(InputError, match="README.md has other content, .*: move it away first"):
+        write(checkout)
+    assert "6.1" in path.read_text() and git(checkout, "status", "--porcelain") == status
+
+
 def test_a_file_that_is_not_asteroids_stops_all_others(checkout):
     path = checkout / "CHANGELOG.md"
     path.write_text("# Another history\n")

@@ -20,7 +20,8 @@ UTILS = "../../wham/ConvTasNet/utils"
 def write_contribution(checkout):
     """Add model, tests, documentation and recipe to a checkout of Asteroid.
 
-    Running it again changes nothing, until our own sources change.
+    Running it again changes nothing. What somebody has changed since, such as results in the
+    recipe's README, is not written over.
 
     Args:
         checkout (str or Path): Asteroid's repository.
@@ -34,9 +35,11 @@ def write_contribution(checkout):
     checkout = Path(checkout)
     if not (checkout / "asteroid/models/base_models.py").is_file():
         raise InputError(f"{checkout} is no checkout of Asteroid: asteroid/models is missing")
-    files = _rendered()  # before anything is written
-    changed = apply_edits(checkout)
-    changed += [path for path, made in files.items() if _write(checkout / path, *made)]
+    files = _rendered()
+    new = [path for path, (text, _) in files.items() if _is_new(checkout / path, text)]
+    changed = new + apply_edits(checkout)  # the first that writes
+    for path in new:
+        _write(checkout / path, *files[path])
     link = checkout / RECIPE / "utils"
     if not link.is_symlink():
         link.symlink_to(UTILS)
@@ -53,14 +56,26 @@ def _rendered():
     return files
 
 
+def _is_new(path, text):
+    """Whether there is no such file yet.
+
+    Raises:
+        InputError: if there is one with another content.
+    """
+    if not path.exists():
+        return True
+    if path.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{path} has other content, such as an earlier version of this change or your own "
+            "edits: move it away first"
+        )
+    return False
+
+
 def _write(path, text, mode):
-    """Write a file; return whether it was another one before."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)  # run.sh is executable
-    return True
 
 
 def main(argv=None):
