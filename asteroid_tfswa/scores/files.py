@@ -42,14 +42,15 @@ def form_of(path):
     return Form(info.samplerate, info.channels, info.frames)
 
 
-def common_form(paths):
+def common_form(paths, tolerance=0.0):
     """Check that files have one form.
 
     Args:
         paths (list[Path]): the files.
+        tolerance (float): seconds by which lengths may differ. Default 0.
 
     Returns:
-        Form: the form of all.
+        Form: the form of the first.
 
     Raises:
         InputError: if one cannot be read or differs from the first; the message names it.
@@ -57,20 +58,22 @@ def common_form(paths):
     first = form_of(paths[0])
     for path in paths[1:]:
         form = form_of(path)
-        if form != first:
+        excess = abs(form.n_samples - first.n_samples) - tolerance * first.sample_rate
+        if form[:2] != first[:2] or excess > 0:
             raise InputError(f"{path}: has {form}, but {paths[0]} has {first}; make them alike")
     return first
 
 
-def open_signals(paths):
+def open_signals(paths, n_samples):
     """Open the stems of a song.
 
     Args:
-        paths (list[Path]): files of one form.
+        paths (list[Path]): files of one sample rate and number of channels.
+        n_samples (int): length of the song, to which files are cut or padded with zeros.
 
     Returns:
         Signals: their samples in single precision. Reading raises an InputError that names the
-        file if it ends early or has samples that are not numbers.
+        file if it ends before its header says or has samples that are not numbers.
     """
     form = form_of(paths[0])
     files = [soundfile.SoundFile(path) for path in paths]
@@ -79,18 +82,21 @@ def open_signals(paths):
         pieces = [_read(path, file, start, stop) for path, file in zip(paths, files)]
         return np.stack(pieces)
 
-    return Signals(len(paths), form.n_channels, form.n_samples, read)
+    return Signals(len(paths), form.n_channels, n_samples, read)
 
 
 def _read(path, file, start, stop):
+    length = min(max(file.frames - start, 0), stop - start)
+    if not length:
+        return np.zeros((file.channels, stop - start), dtype=np.float32)
     try:
         if file.tell() != start:
             file.seek(start)
-        audio = file.read(stop - start, dtype="float32", always_2d=True)
+        audio = file.read(length, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: cannot be read; make the file again ({error})") from None
-    if len(audio) < stop - start:
+    if len(audio) < length:
         raise InputError(f"{path}: ends before the length in its header; make the file again")
     if not np.isfinite(audio).all():
         raise InputError(f"{path}: has samples that are not numbers; make the file again")
-    return audio.T
+    return np.pad(audio.T, ((0, 0), (0, stop - start - length)))

@@ -35,6 +35,9 @@ class ScoreJob:
         references (dict[str, Path]): audio file of every stem.
         estimates (dict[str, Path]): the same stems, separated.
         fingerprint (str): of the references' audio, see `Song`. Default "".
+        made_by (str): what made the estimates, if it can change behind their times. Default "".
+        tolerance (float): seconds by which lengths may differ; the first reference's counts.
+            Default 0.
     """
 
     name: str
@@ -42,6 +45,8 @@ class ScoreJob:
     references: dict[str, Path]
     estimates: dict[str, Path]
     fingerprint: str = ""
+    made_by: str = ""
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,14 +136,20 @@ class _Task:
 def _tasks(job, out_dir, baseline_dir, options):
     mixture = [job.mixture] if job.mixture else []
     references = [*mixture, *job.references.values()]
-    form = common_form([*references, *job.estimates.values()])
+    form = common_form(_in_order(job), job.tolerance)
     n_values = form.n_samples * form.n_channels * len(job.references)
     facts = [options.describe(), list(job.references), job.fingerprint, state_of(references)]
     path = Path(out_dir) / f"{job.name}.json"
-    yield _Task(job, (MODEL,), path, digest_of(facts), n_values)
+    yield _Task(job, (MODEL,), path, digest_of([*facts, job.made_by]), n_values)
     if mixture:
         path = Path(baseline_dir) / f"{job.name}.json"
         yield _Task(job, BASELINES, path, digest_of([*facts, options.form]), n_values)
+
+
+def _in_order(job):
+    """All files of a song, the one whose length counts first."""
+    mixture = [job.mixture] if job.mixture else []
+    return [*job.references.values(), *mixture, *job.estimates.values()]
 
 
 def state_of(paths):
@@ -211,12 +222,13 @@ def _default_n_jobs(tasks, options):
 def _score_task(task, options):
     """Score some methods of a song."""
     job = task.job
-    form = common_form([*job.references.values(), *job.estimates.values()])
-    references = open_signals(list(job.references.values()))
+    form = common_form(_in_order(job), job.tolerance)
+    references = open_signals(list(job.references.values()), form.n_samples)
     if MODEL in task.methods:
-        sets = {MODEL: open_signals(list(job.estimates.values()))}
+        sets = {MODEL: open_signals(list(job.estimates.values()), form.n_samples)}
     else:
-        sets = baselines(open_signals([job.mixture]), references, options.form)
+        mixture = open_signals([job.mixture], form.n_samples)
+        sets = baselines(mixture, references, options.form)
     names = list(job.references)
     scores = score_song(references, sets, names, form.sample_rate, options.scorer)
     return {
