@@ -72,8 +72,11 @@ def test_asteroid_finds_our_model_by_its_entry_point(real_checkout, checkout, tm
 
 
 def test_each_test_fails_without_its_patch_and_passes_with_it(real_checkout, tmp_path):
-    """All patches together, so that two runs of Asteroid's tests are enough."""
+    """All patches together, beside the contribution: two runs of Asteroid's tests are enough."""
+    from to_asteroid import write_contribution
+
     checkout = new_checkout(tmp_path / "asteroid")
+    write_contribution(checkout)
     patches = [patch for patch in PATCHES if patch.stem != NO_TEST]
     for patch in patches:
         git(checkout, "apply", "--allow-empty", "--include=tests/*", patch)
