@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
     "publish": "make a folder of a trained model that is ready for a hub",
     "recipe": "copy the training recipe to a folder",
+    "compare": "compare runs: intervals, differences song by song, published results",
     "doctor": "show what works on this machine and what does not, with the remedy",
 }
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}

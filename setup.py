@@ -14,6 +14,7 @@ setup(
     package_data={
         "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*"],
         "asteroid_tfswa.page": ["static/*"],
+        "asteroid_tfswa.scores": ["published.yml"],
     },
     py_modules=["asteroid_tfswa_cli"],  # beside the package, which takes seconds to import
     python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,6 +59,14 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
     scores = json.loads((user_dir / "exp/scores/three.json").read_text())["scores"]
     assert {target["name"] for target in scores["model"]["targets"]} == set(SOURCES)
 
+    page = (user_dir / "exp/report/index.html").read_text()
+    (song,) = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert song["name"] == "three" and song["stems"] == SOURCES and song["hasReferences"]
+    assert {track["kind"] for track in song["tracks"]} == {"mixture", "reference", "estimate"}
+    assert {moment["stem"] for moment in song["worst"]} == set(SOURCES)
+    for words in ("cSDR of each song", "ratio mask", "epoch_size: 4"):  # charts, configuration
+        assert words in page
+
     model = TFSWAUNet.from_pretrained(user_dir / "exp/best_model.pth")
     assert model.sources == SOURCES
     mixture = soundfile.info(user_dir / "data/test/three/mixture.wav")
@@ -83,7 +92,7 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
         ({"stage": "2", "exp_dir": "none"}, "error: no trained model: "),
         ({"stage": "1", "id": "7"}, "error: devices: GPU 7 does not exist"),
         ({"stage": "0", "learning_rate": "1"}, "error: unknown option --learning_rate"),
-        ({"stage": "3"}, "error: --stage must be 0, 1 or 2: got 3"),
+        ({"stage": "4"}, "error: --stage must be 0, 1, 2 or 3: got 4"),
         ({"musdb18_dir": "nowhere"}, "nowhere"),
     ],
 )

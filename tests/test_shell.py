@@ -63,8 +63,8 @@ def test_variables_of_the_environment_swallow_no_options():
         (["--musdb18_dir", "///"], "--musdb18_dir / is the root of the disk"),
         (["--musdb18_dir", "a", "--download", "sample"], "exclude each other"),
         (["--stage", "2", "--stop_stage", "1"], "--stage 2 comes after --stop_stage 1"),
-        (["--stage", "3"], "--stage must be 0, 1 or 2: got 3"),
-        (["--stage", "1x"], "--stage must be 0, 1 or 2: got 1x"),
+        (["--stage", "4"], "--stage must be 0, 1, 2 or 3: got 4"),
+        (["--stage", "1x"], "--stage must be 0, 1, 2 or 3: got 1x"),
         (["--id", "0,"], "--id must be GPUs like 0 or 0,1, or cpu: got 0,"),
         (["--id", "cuda:0"], "--id must be GPUs like 0 or 0,1, or cpu: got cuda:0"),
         (["--id", "cpu:0"], "--id must be GPUs like 0 or 0,1, or cpu: got cpu:0"),
@@ -89,7 +89,7 @@ def test_paths_are_relative_to_the_caller(tmp_path, musdb18_dir, name):
     folder.mkdir()
     code = f"""
     set -e
-    stage=0 stop_stage=2 id= download= conf= tag= data_dir= exp_dir=exp python_path=bin/python
+    stage=0 stop_stage=3 id= download= conf= tag= data_dir= exp_dir=exp python_path=bin/python
     musdb18_dir=$1 _user_dir=$PWD
     fail() {{ echo "$1"; exit 1; }}
     . "{RECIPE}/local/paths.sh"

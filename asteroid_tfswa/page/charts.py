@@ -4,6 +4,14 @@ from html import escape
 
 import numpy as np
 
+COLOURS = ("#2456c4", "#8a8f99", "#b7791f", "#2f855a", "#97266d")
+STYLE = (
+    "svg { background: white; font: 11px sans-serif } .title { font-size: 13px }"
+    " .grid { stroke: #d5d9e0 } .box line { stroke: #1b1d22 }"
+    " circle { fill: none; stroke: #5b6270 }"
+    " .box .median { stroke: white; stroke-width: 2 }"
+    " .curve { fill: none; stroke: #2456c4; stroke-width: 2 }"
+) + "".join(f" .k{i} rect, rect.k{i} {{ fill: {c} }}" for i, c in enumerate(COLOURS))
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 260, 44, 40, 26
 
 
@@ -35,11 +43,12 @@ def box_plot(title, unit, groups):
                 continue
             k = kinds.index(kind)
             x = middle + (k - (len(kinds) - 1) / 2) * width
-            parts.append(_box(x, width * 0.7, vs, y, k, f"{stem}, {kind}"))
+            colour = k % len(COLOURS)
+            parts.append(_box(x, width * 0.7, vs, y, colour, f"{stem}, {kind}"))
             told.append(f"{stem}, {kind}: median {np.median(vs):.1f} {unit}")
     legend = [
-        f'<rect class="k{k}" x="{LEFT + 120 * k}" y="{HEIGHT - 14}" width="10" height="10"/>'
-        + _text(LEFT + 120 * k + 14, HEIGHT - 5, kind, "start")
+        f'<rect class="k{k % len(COLOURS)}" x="{LEFT + 120 * k}" y="{HEIGHT - 14}"'
+        ' width="10" height="10"/>' + _text(LEFT + 120 * k + 14, HEIGHT - 5, kind, "start")
         for k, kind in enumerate(kinds)
     ]
     return _svg(title, "; ".join(told), axis + parts + legend)
@@ -89,6 +98,26 @@ def curve(title, unit, points):
     told = f"from {values[0]:.4g} to {values[-1]:.4g} {unit}, lowest {min(values):.4g}, "
     told += f"highest {max(values):.4g}"
     return _svg(title, told, [*axis, f'<polyline class="curve" points="{line}"/>', *steps])
+
+
+def standalone(charts):
+    """Put charts into one SVG file, one below the other.
+
+    Args:
+        charts (list of str): from `box_plot` or `curve`.
+
+    Returns:
+        str: the file's text, with colours of its own.
+    """
+    parts = [
+        chart.replace("<svg", f'<svg y="{i * HEIGHT}" width="{WIDTH}" height="{HEIGHT}"', 1)
+        for i, chart in enumerate(charts)
+    ]
+    height = HEIGHT * len(charts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+        f' height="{height}"><style>{STYLE}</style>{"".join(parts)}</svg>\n'
+    )
 
 
 def _y_axis(low, high, unit):

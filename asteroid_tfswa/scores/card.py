@@ -38,6 +38,7 @@ from pathlib import Path
 import numpy as np
 
 import asteroid_tfswa
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.scores.jobs import MODEL
 from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
@@ -76,6 +77,33 @@ def make_card(songs, failed, summary, scorer, data, model=None, separation=None)
         "failed": failed,
         "summary": summary,
     }
+
+
+def read_card(path):
+    """Read a score card.
+
+    Args:
+        path (Path): the file.
+
+    Returns:
+        dict: what `make_card` made.
+
+    Raises:
+        InputError: if there is none, or it is of another version.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        found = card["format"], card["version"]
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read ({err.strerror}); run stage 2 first") from err
+    except (ValueError, LookupError, TypeError) as err:
+        raise InputError(f"{path}: is not a score card, or is damaged; run stage 2 again") from err
+    if found != (FORMAT, VERSION):
+        raise InputError(
+            f"{path}: is a {found[0]} of version {found[1]}, this program reads version {VERSION}; "
+            "run stage 2 again"
+        )
+    return card
 
 
 def _song(song):

@@ -65,15 +65,24 @@ def _over_songs(songs, stem):
     targets = [t["frames"] for song in songs for t in song["targets"] if t["name"] == stem]
     for metric in FRAME_METRICS:
         frames = [[frame["metrics"][metric] for frame in song] for song in targets]
-        result[metric] = _statistics([_aggregate(np.median, song) for song in frames])
+        result[metric] = statistics([_aggregate(np.median, song) for song in frames])
         means = [_aggregate(np.mean, song) for song in frames]
         result[metric]["frame mean"] = _aggregate(np.mean, means)
     for metric in SONG_METRICS:
-        result[metric] = _statistics([song[metric].get(stem) for song in songs])
+        result[metric] = statistics([song[metric].get(stem) for song in songs])
     return result
 
 
-def _statistics(values):
+def statistics(values):
+    """Compute what is said of one value a song.
+
+    Args:
+        values (list of float or None): None where it is undefined.
+
+    Returns:
+        dict: "median", "mean", and "interval", the bootstrap 95 % interval of the median; None for
+        what the values are too few for.
+    """
     known = [value for value in values if value is not None]
     interval = None
     if len(known) > 1:

@@ -5,12 +5,13 @@
 #   bash run.sh --stage 0 --musdb18_dir /data/musdb18hq    MUSDB18, MUSDB18-HQ or your own stems
 #   bash run.sh --stage 0 --download musdb18hq             fetch the data set first
 #
-# Stages: 0 sets up the environment and prepares data, 1 trains, 2 separates the test songs and scores them.
+# Stages: 0 sets up the environment and prepares data, 1 trains, 2 separates the test songs and scores them,
+# 3 writes a page to listen to them.
 # Every stage picks up what exists. Stop with Ctrl-C, start again with the same options.
 #
 # Options:
 #   --stage N            stage to start at (default: 0)
-#   --stop_stage N       stage to end after (default: 2)
+#   --stop_stage N       stage to end after (default: 3)
 #   --musdb18_dir DIR    folder with train/ and test/: songs as *.stem.mp4, or folders of stems as wav, flac, ogg or mp3
 #   --download NAME      musdb18hq, musdb18 or sample: fetch it into data/
 #   --data_dir DIR       prepared data (default: data/<name of the data set>)
@@ -23,7 +24,7 @@
 set -e
 
 stage=0
-stop_stage=2
+stop_stage=3
 musdb18_dir=
 download=
 data_dir=
@@ -59,4 +60,10 @@ if [[ $stage -le 2 && $stop_stage -ge 2 ]]; then
   echo "Stage 2: separation and scores in $exp_dir"
   run_stage "logs/eval_$tag.log" "$python_path" eval.py --data_dir "$data_dir" --exp_dir "$exp_dir" \
     --id "$id" --conf "$conf" "${conf_options[@]}"
+fi
+
+if [[ $stage -le 3 && $stop_stage -ge 3 ]]; then
+  echo "Stage 3: page to listen to in $exp_dir/report"
+  run_stage "logs/report_$tag.log" "$python_path" report.py --data_dir "$data_dir" --exp_dir "$exp_dir" \
+    --conf "$conf" "${conf_options[@]}"
 fi

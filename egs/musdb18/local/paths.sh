@@ -8,7 +8,7 @@ absolute() {
 }
 
 for name in stage stop_stage; do
-  [[ ${!name} =~ ^[0-2]$ ]] || fail "--$name must be 0, 1 or 2: got ${!name}"
+  [[ ${!name} =~ ^[0-3]$ ]] || fail "--$name must be 0, 1, 2 or 3: got ${!name}"
 done
 [[ $stage -le $stop_stage ]] || fail "--stage $stage comes after --stop_stage $stop_stage: there is nothing to do"
 [[ $id =~ ^(|cpu(:[1-9][0-9]?)?|[0-9]{1,3}(,[0-9]{1,3})*)$ ]] || fail "--id must be GPUs like 0 or 0,1, or cpu: got $id"
