@@ -31,7 +31,7 @@ WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class _State:
-    """What the signal handler needs to know."""
+    """State of the signal handler."""
 
     process = None  # id of the process that runs the command
     received = None  # signal that asked it to end
@@ -51,10 +51,10 @@ def main(argv=None):
 
 
 def run_command(function):
-    """Call a function as a command: it ends without traceback, unless the code has a bug.
+    """Call a function as a command: only bugs end in a traceback.
 
-    User errors, full disks and full memory end in one line on stderr and status 1, Ctrl-C in
-    "interrupted" and 130, SIGTERM in "terminated" and 143. A closed pipe on stdout (``| head``)
+    User errors, full disks and full memory end it with one line on stderr and status 1, Ctrl-C with
+    "interrupted" and 130, SIGTERM with "terminated" and 143. A closed pipe on stdout (``| head``)
     ends it silently with 141.
 
     Args:
@@ -89,8 +89,8 @@ def run_command(function):
 def importing():
     """Import packages in this block: Ctrl-C and SIGTERM end the process at once, without traceback.
 
-    Packages import slowly, and an exception in the middle of that may be lost or changed. A package
-    that is missing or broken is one line.
+    Imports are slow, and packages may swallow or change an exception raised during one. A missing
+    or broken package ends the command in one line.
     """
     before, _State.at_once = _State.at_once, True
     try:
@@ -108,7 +108,7 @@ def _stop(signum, frame):
         raise SystemExit(128 + signum)  # a worker: the process that started it prints the line
     repeated, since = _State.received is not None, time.monotonic() - _State.since
     if repeated and (signum == signal.SIGTERM or since < 1):
-        return  # the same one, sent to the group and by run.sh; cleaning up has begun
+        return  # the same signal, sent to the group and by run.sh; clean-up has begun
     _State.received, _State.since = signum, time.monotonic()
     if _State.at_once:
         if not repeated:

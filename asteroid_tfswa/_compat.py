@@ -1,13 +1,8 @@
 """Report packages that cannot work together in one line, before they fail in a hundred."""
 
-import warnings
-
 try:
-    with warnings.catch_warnings():
-        # torchmetrics, as old as asteroid pins it, warns about its own import.
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        import torchaudio  # noqa: F401
-        from asteroid import models  # noqa: F401
+    import torchaudio  # noqa: F401
+    from asteroid import models  # noqa: F401
 except Exception as err:  # a broken package can raise anything
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,7 +1,7 @@
-"""Configurations: one YAML file, and every key of it on the command line by its own name.
+"""Configurations: a YAML file, each key of which is also an option of the command.
 
-The recipe's ``conf.yml`` is the one place that lists the keys: the value of a key is its default
-and gives its type, the comment behind it is its help and ends in its range (see `ranges`). Other
+The recipe's ``conf.yml`` is the one place that lists the keys. The value of a key is its default
+and gives its type; the comment after it is its help and ends in its range (see `ranges`). Other
 files name only what they change.
 """
 
@@ -16,7 +16,7 @@ from asteroid_tfswa.ranges import parse_range
 
 
 def parse_command(parser, base, argv=None):
-    """Parse a command whose options are those of `parser`, ``--conf`` and every key of `base`.
+    """Parse a command with the options of `parser`, ``--conf`` and every key of `base`.
 
     Args:
         parser (argparse.ArgumentParser): with the command's own options.
@@ -91,7 +91,7 @@ def read_yaml(path):
 
 
 def _parsed(words, default):
-    """Words of the command line, read as they would be in the YAML file, [a, b] included."""
+    """Parse words of the command line as in the YAML file, ``[a, b]`` included."""
     if not isinstance(default, list):
         return words if isinstance(default, str) else strict_yaml.scalar(words)
     parts = [part.strip() for word in words for part in word.strip("[]").split(",")]

@@ -1,11 +1,11 @@
-"""What values a key of a configuration may have: in brackets at the end of its comment.
+"""The values that a key of a configuration may have, in brackets at the end of its comment.
 
     [1..64]             an integer, or a number, from 1 to 64
     [>0..1]             a number above 0 and at most 1
-    [gain_min..100]     from the value of another key on
+    [gain_min..100]     from the value of another key to 100
     [l1, mse]           one of these words
-    [1..8192; 1..10]    1 to 10 such numbers
-    [names; 1..100]     1 to 100 different names that files can have
+    [1..8192; 1..10]    a list of 1 to 10 such numbers
+    [names; 1..100]     a list of 1 to 100 different file names
 
 The default is checked too, and gives the type.
 """
@@ -25,7 +25,7 @@ class Range(NamedTuple):
     """The values of a key.
 
     Attributes:
-        kind (type): bool, int, float or str, of the value or of each value of a list.
+        kind (type): bool, int, float or str: type of the value, or of each value of a list.
         low, high (str): ends of the range, numbers or names of keys; "" without a range.
         above (bool): the lower end is not in the range.
         choices (tuple of str): the words allowed; empty for any.
@@ -45,9 +45,9 @@ class Range(NamedTuple):
         """Check a value.
 
         Args:
-            name (str): what the message calls it.
+            name (str): what to call it in the message.
             value: the value given; one value can stand for a list of it.
-            others (dict): values of all keys, for ends that are keys; those are checked before.
+            others (dict): values of all keys, for ends that are keys; those were checked before.
 
         Returns:
             the value, of the key's type.
@@ -106,7 +106,7 @@ def parse_range(comment, default):
         default: the key's default, which gives the type.
 
     Returns:
-        Range: without a bracket, whatever is of the default's type.
+        Range: if the comment has none, every value of the default's type.
     """
     is_list = isinstance(default, list)
     kind = type(default[0] if is_list else default)

@@ -1,4 +1,4 @@
-"""YAML as people write it in configurations: words, numbers, lists and mappings, nothing else.
+"""Read the YAML of configurations: words, numbers, lists and mappings, nothing else.
 
 PyYAML reads YAML 1.1, in which ``1e-3`` is text, ``1:30`` is 90, ``no`` is false and ``010`` is 8.
 Here plain scalars mean what they do in YAML 1.2. Anchors, tags and deep nesting are refused, so
@@ -21,7 +21,7 @@ SPECIAL = re.compile(r"[-+]?\.inf|\.nan", re.IGNORECASE)
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {}  # `scalar` does that
+    yaml_implicit_resolvers = {}  # `scalar` resolves them
     depth = 0
 
     def compose_node(self, parent, index):

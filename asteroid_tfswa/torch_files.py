@@ -1,4 +1,4 @@
-"""Load files of torch.save: safely, and only if they are intact."""
+"""Load files of `torch.save` safely, and only if they are intact."""
 
 import os
 import pickle
@@ -16,8 +16,8 @@ ZIP_MAGIC = b"PK\x03\x04"
 def load_torch_file(path, remedy="copy it again"):
     """Load what `torch.save` wrote, on the CPU, without running any code of the file.
 
-    Files of torch 1.6 and later carry a checksum for each part, which is verified; torch itself
-    does not. Older files have none.
+    Files of torch 1.6 and later carry a checksum of each part. It is verified here; torch does not.
+    Older files have none.
 
     Args:
         path (str or Path): the file.
@@ -28,7 +28,7 @@ def load_torch_file(path, remedy="copy it again"):
         What was saved: tensors, and plain values and containers.
 
     Raises:
-        InputError: if it is no file, is damaged, or holds anything but tensors and plain values.
+        InputError: if it is not a file, is damaged, or holds anything but tensors and plain values.
         OSError: if it cannot be opened.
     """
     if not os.path.isfile(path):

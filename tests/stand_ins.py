@@ -59,7 +59,7 @@ class OutOfMemory(StandIn):
 
 
 def write(path, n_samples=3000, channels=2, rate=RATE, peak=0.9, **kwargs):
-    """Write noise to a file; gives the noise."""
+    """Write noise to a file and return it."""
     wav = peak * (2 * np.random.default_rng(0).random((n_samples, channels)) - 1)
     soundfile.write(path, wav, rate, **{"subtype": "FLOAT", **kwargs})
     return wav

@@ -107,7 +107,7 @@ def test_what_cannot_work_is_one_line(user_dir, more, message):
     assert len(errors) == 1 and message in errors[0]
 
 
-def test_ctrl_c_keeps_what_is_done_and_training_goes_on(user_dir):
+def test_ctrl_c_keeps_what_is_done_and_training_continues(user_dir):
     command = [*RUN, *options(stage="1", stop_stage="1", exp_dir="exp2", epochs="2000")]
     if not (user_dir / "data").exists():
         assert run(*options(stop_stage="0"), cwd=user_dir).returncode == 0

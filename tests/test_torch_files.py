@@ -53,7 +53,7 @@ def test_flipped_bit_is_found_wherever_it_changes_anything(path):
     assert n_refused > 150
 
 
-def test_flipped_bit_in_the_weights_is_told_with_the_remedy(path):
+def test_flipped_bit_in_the_weights_is_reported_with_the_remedy(path):
     data = bytearray(path.read_bytes())
     data[data.index(CONTENT["weights"].numpy().tobytes()) + 7777] ^= 4
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""The folder of a training, as the recipe leaves it, without the training."""
+"""Make the folder of a training run, as the recipe leaves it, without training."""
 
 import torch
 
@@ -15,7 +15,7 @@ FILTERBANK = {"n_filters": 64, "kernel_size": 64, "stride": 16, "sample_rate": 8
 
 
 def make_best_model(folder, **changes):
-    """Write `best_model.pth` of a small network whose norms have seen data; give back its path."""
+    """Write `best_model.pth` of a small network whose norms have seen data; return its path."""
     torch.manual_seed(0)
     model = TFSWAUNet(**{"sources": ["vocals", "drums"], **SIZES, **FILTERBANK, **changes})
     for module in model.modules():

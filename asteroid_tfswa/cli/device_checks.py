@@ -27,7 +27,7 @@ def check_devices():
 
 
 def check_memory():
-    """Look at the memory that a process may use here.
+    """Check the memory that a process may use here.
 
     Returns:
         Check: with the limit of the container, if it has one.
@@ -44,7 +44,7 @@ def check_gpus():
     """Look for GPUs that the system has and torch cannot use.
 
     Yields:
-        Check: one if there is a GPU or should be.
+        Check: one if torch cannot use a GPU.
     """
     if torch.cuda.is_available():
         return

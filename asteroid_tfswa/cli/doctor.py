@@ -3,8 +3,8 @@
 The exit status is 0 if separation and training can work.
 """
 
-# Nothing of the package is imported at the top, nor anything that it needs: this module is for
-# machines where that fails, and runs without the package.
+# Neither the package nor anything that it needs is imported at the top: this module must run where
+# that fails.
 import contextlib
 import os
 import platform
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-# Names of the package and of its module, and the extra that needs it, or None if we do.
+# Name of the package, name of its module, and the extra that needs it; None if it is required.
 PACKAGES = (
     ("torch", "torch", None),
     ("torchaudio", "torchaudio", None),
@@ -40,7 +40,7 @@ PACKAGES = (
     ("onnxscript", "onnxscript", "onnx"),
     ("onnxruntime", "onnxruntime", "onnx"),
 )
-# Imports the modules named on the command line, and prints a line for each: ok or not, and why.
+# Imports the modules named on the command line and prints for each whether it works, or why not.
 IMPORT = """
 import contextlib, importlib, os, sys
 from importlib import metadata
@@ -107,7 +107,7 @@ def run(args):
 
 
 def diagnose():
-    """Look at everything.
+    """Run all checks.
 
     Yields:
         Check: one after the other, as soon as it is done.
@@ -134,8 +134,7 @@ def check_packages(packages):
     """Import packages in a process of their own, which a broken one can crash.
 
     Args:
-        packages (sequence of tuple): name of the package, name of its module, and the extra of
-            ours that brings it, or None if we need it.
+        packages (sequence of tuple): see PACKAGES.
 
     Yields:
         Check: with the version, or why it cannot be imported.
@@ -153,7 +152,7 @@ def check_packages(packages):
         with process:
             for line in process.stdout:
                 yield _package_check(*packages.pop(0), line.strip())
-        if packages:  # the process ended before it came to this one, or in it
+        if packages:  # the process ended while it imported this one
             how = process.returncode
             name = signal.Signals(-how).name if how < 0 else f"status {how}"
             yield _package_check(*packages.pop(0), f"broken its import ends Python with {name}")
@@ -225,7 +224,7 @@ def check_format(suffix, subtype):
 
 
 def check_cpu():
-    """Look at the CPU.
+    """Check the CPU.
 
     Yields:
         Check: its cores, and whether bfloat16 is fast on it.
@@ -240,7 +239,7 @@ def check_cpu():
 
 
 def check_disks():
-    """Look at the disks that separation and training write to.
+    """Check the disks that separation and training write to.
 
     Yields:
         Check: one each.

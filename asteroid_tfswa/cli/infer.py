@@ -22,7 +22,7 @@ def add_arguments(parser):
         "--files", nargs="+", required=True, help="files, folders and patterns to separate"
     )
     parser.add_argument(
-        "-f", "--force-overwrite", action="store_true", help="write over files that exist"
+        "-f", "--force-overwrite", action="store_true", help="overwrite existing files"
     )
     parser.add_argument(
         "-r", "--resample", action="store_true", help="resample files of other sample rates"
@@ -39,15 +39,15 @@ def add_arguments(parser):
         "--ola-hop",
         type=int,
         metavar="SAMPLES",
-        help="from one chunk to the next, at least half of --ola-window (default: half of it)",
+        help="hop from one chunk to the next, at least half of --ola-window (default: half of it)",
     )
     parser.add_argument(
-        "--ola-window-type", default="hanning", help="accepted, without effect: fades are linear"
+        "--ola-window-type", default="hanning", help="accepted without effect: fades are linear"
     )
     parser.add_argument(
         "--ola-no-reorder",
         action="store_true",
-        help="accepted, without effect: sources never change places",
+        help="accepted without effect: sources never change places",
     )
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="default: beside each file")
     parser.add_argument(

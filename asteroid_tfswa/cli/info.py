@@ -1,4 +1,4 @@
-"""Tell what a model is: sources, network, training data, licence and scores."""
+"""Show what a model is: sources, network, training data, licence and scores."""
 
 import json
 

@@ -1,11 +1,11 @@
 """Separate songs into stems.
 
-FILES are files, folders (with all folders in them) and patterns, of any format that soundfile or
-ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
-Songs whose stems all exist are skipped. Names that begin with a dash go behind "--".
+FILES are files, folders (searched with their subfolders) and patterns, of any format that soundfile
+or ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
+Songs whose stems all exist are skipped. Put names that begin with a dash after "--".
 
-Files of more channels than the model takes are separated by neighbours: with a stereo model the
-first two channels, the next two, and so on; one that is left over as mono.
+Files with more channels than the model takes are separated in groups of neighbouring channels. With
+a stereo model these are the first two channels, the next two, and so on; a last single one is mono.
 """
 
 import sys
@@ -33,8 +33,8 @@ def add_arguments(parser):
         "--track",
         type=int,
         metavar="N",
-        help="audio track to separate of files with several, from 1 (default: the one that players "
-        "choose; of a stem.mp4 the mixture)",
+        help="audio track to separate in files that have several, from 1 (default: the one that "
+        "players choose; in a stem.mp4 the mixture)",
     )
 
     group = parser.add_argument_group("output")
@@ -46,8 +46,8 @@ def add_arguments(parser):
         default=OUTPUT,
         metavar="NAME",
         help="name of each stem in DIR; fields: {song}, the song's name without suffix; {stem}; "
-        "{ext}, the suffix of the stem, and {ext_in}, that of the song; {path}, where the song "
-        "lies in the folder named in FILES; {folder}, the name of the folder that the song is in "
+        "{ext}, the suffix of the stem, and {ext_in}, that of the song; {path}, the song's folder "
+        "below the one named in FILES; {folder}, the name of the folder that holds the song "
         f"(default: {OUTPUT})",
     )
     group.add_argument("--format", choices=DEFAULT_BITS, default="wav", help="default: wav")
@@ -67,7 +67,7 @@ def add_arguments(parser):
     group.add_argument(
         "--mixture-consistency",
         action="store_true",
-        help="spread what is in no source over all of them, so that they add up to the song",
+        help="spread what no source contains over all of them, so that they add up to the song",
     )
     group.add_argument(
         "--clip",
@@ -79,17 +79,17 @@ def add_arguments(parser):
     group.add_argument(
         "--page",
         action="store_true",
-        help="write DIR/page/index.html as well, to hear and mix the stems in a browser",
+        help="also write DIR/page/index.html, to hear and mix the stems in a browser",
     )
     group.add_argument(
         "--page-megabytes",
         type=float,
         default=200,
         metavar="MB",
-        help="how large the page may become; songs that do not fit are shortened (default: 200)",
+        help="largest size of the page; songs that do not fit are shortened (default: 200)",
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="separate songs again whose stems exist"
+        "--overwrite", action="store_true", help="separate songs again even if their stems exist"
     )
 
     group = parser.add_argument_group("computing")
@@ -130,8 +130,8 @@ def add_arguments(parser):
         type=int,
         default=1,
         metavar="N",
-        help="average over N passes with other joins, in N times the time, "
-        f"1 to {MAX_SHIFTS} (default: 1)",
+        help="average N passes whose chunks begin at different places, which takes N times as "
+        f"long; 1 to {MAX_SHIFTS} (default: 1)",
     )
     group.add_argument(
         "--jobs",

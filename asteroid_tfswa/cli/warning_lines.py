@@ -1,4 +1,4 @@
-"""Warnings of a command as lines for its user."""
+"""Print the warnings of a command as single lines."""
 
 import contextlib
 import sys

@@ -3,6 +3,6 @@
 import warnings
 
 with warnings.catch_warnings():
-    # torchmetrics, as old as asteroid pins it, warns about its own import.
+    # The torchmetrics that asteroid pins warns when it is imported.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     import pytorch_lightning  # noqa: F401

@@ -15,18 +15,18 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.torch_files import load_torch_file
 
-# What a checkpoint of a run has at least.
+# The fields that every checkpoint of a run has.
 CONTENT = {"state_dict": dict, "epoch": int, "training_config": dict, "metrics": dict}
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints beside their place and renames them; loads only tensors and plain values.
 
-    Lightning's own goes by way of the system's temporary folder: from another disk that is a copy,
-    which can stop halfway.
+    Lightning's own writes to the system's temporary folder first. If that is on another disk, the
+    rename is a copy, which can stop halfway.
 
     Args:
-        stop (StopSignals): of the run; it does not stop while a checkpoint is written.
+        stop (StopSignals): the run's signals, postponed while a checkpoint is written.
     """
 
     def __init__(self, stop):
@@ -51,10 +51,10 @@ def save(content, path):
         path (str or Path): the file.
 
     Raises:
-        InputError: if it cannot be written; what the file held before stays.
+        InputError: if it cannot be written; an existing file is unchanged.
     """
     try:
-        # Into an open file: by name, torch would write that temporary name into it.
+        # Into an open file: given a name, torch stores it inside, and this one is temporary.
         with atomic_write(path) as tmp, open(tmp, "wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:
@@ -76,8 +76,8 @@ def load_checkpoint(path, remedy="choose another exp_dir"):
         dict: Lightning's checkpoint, with "training_config" and "metrics".
 
     Raises:
-        InputError: if the file is damaged, holds anything but tensors and plain values, or is no
-            checkpoint of a training run.
+        InputError: if the file is damaged, holds anything but tensors and plain values, or is not
+            a checkpoint of a training run.
     """
     checkpoint = load_torch_file(path, remedy)
     wrong = not isinstance(checkpoint, dict) or [
@@ -95,7 +95,7 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def load_state_dict(self, state_dict):
-        """Take the score from the file, if it exists, at the place where it is now."""
+        """Read the score from `best.ckpt` where the folder is now, if it exists."""
         path, score = self.format_checkpoint_name({}), state_dict["best_model_score"]
         with contextlib.suppress(InputError, KeyError, TypeError):
             score = torch.tensor(load_checkpoint(path)["metrics"][self.monitor])
@@ -128,17 +128,17 @@ def checkpoint_callbacks(folder, monitor):
 def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
     """Write the model of the best epoch, as `from_pretrained` reads it.
 
-    Beside what `model.serialize()` returns the file has "training_config", "metrics" ("val_loss",
-    "val_usdr" and "epoch", counted from 1), "n_epochs" and, by the names that Asteroid publishes
-    models with, "dataset", "task" and "licenses".
+    Besides what `model.serialize()` returns, the file has "training_config", "metrics" ("val_loss",
+    "val_usdr" and "epoch", counted from 1), "n_epochs", "data_fingerprint" and, under the names of
+    Asteroid's published models, "dataset", "task" and "licenses".
 
     Args:
-        model (asteroid.models.base_models.BaseModel): has the best weights and is on the CPU
-            afterwards.
+        model (asteroid.models.base_models.BaseModel): has the best weights and is on the
+            CPU afterwards.
         best_checkpoint (Path): the best epoch's checkpoint.
         data (PreparedData): what the model was trained on.
         path (Path): the file to write.
-        n_epochs (int): of how many epochs at least this is the best one. Default 0, not known.
+        n_epochs (int): how many epochs at least were trained. Default 0: unknown.
 
     Raises:
         InputError: if the checkpoint cannot be read or the file cannot be written.
@@ -168,7 +168,7 @@ def load_best_model(model, path):
     """Load the weights of a run whose checkpoints are gone.
 
     Args:
-        model (asteroid.models.base_models.BaseModel): takes them.
+        model (asteroid.models.base_models.BaseModel): receives them.
         path (Path): a file of `save_best_model`.
 
     Raises:
@@ -177,4 +177,4 @@ def load_best_model(model, path):
     try:
         model.cpu().load_state_dict(load_torch_file(path)["state_dict"])
     except (RuntimeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is of another network; choose another exp_dir") from error
+        raise InputError(f"{path} belongs to another network; choose another exp_dir") from error

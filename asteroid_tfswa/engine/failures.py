@@ -1,4 +1,4 @@
-"""What went wrong in a training run, as the line that a user reads."""
+"""Turn errors of a training run into the line that its user reads."""
 
 import re
 
@@ -10,22 +10,22 @@ WORKER_ENDED = re.compile(r"DataLoader worker \(pid.*?\) (.*)")
 
 
 def explain(error):
-    """Find the line for an error of the trainer.
+    """Explain an error of the trainer.
 
     Args:
         error (Exception): what it raised.
 
     Returns:
-        InputError or None: None for an error that is nobody's mistake but ours.
+        InputError or None: None if the error is a bug.
     """
     if isinstance(error, InputError):
-        # From a worker of a DataLoader it comes with that worker's traceback in its message.
+        # A worker of a DataLoader puts its traceback into the message.
         return InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1])
     text = str(error)
     if SHARED_MEMORY.search(text):
         return InputError(
             "num_workers: the shared memory in /dev/shm is too small for the batches that workers "
-            "hand over; set num_workers to 0, or enlarge it (docker run --shm-size=8g)"
+            "send; set num_workers to 0, or enlarge it (docker run --shm-size=8g)"
         )
     if "Too many open files" in text or "received 0 items of ancdata" in text:
         return InputError(

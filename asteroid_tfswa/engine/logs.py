@@ -1,4 +1,4 @@
-"""What a training run writes for TensorBoard."""
+"""Write the numbers of a training run for TensorBoard."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ from asteroid_tfswa.errors import InputError
 
 
 class RunLogger(TensorBoardLogger):
-    """TensorBoard's files in `<exp_dir>/logs`; one that cannot be written ends in one line.
+    """TensorBoard's files in `<exp_dir>/logs`. Write errors end the run in one line.
 
     Args:
         exp_dir (Path): folder of the training run.
@@ -28,12 +28,12 @@ class RunLogger(TensorBoardLogger):
             super().log_metrics(metrics, step)
 
     def save(self):
-        """Write what is buffered; see `log_metrics`."""
+        """Write buffered numbers; raises like `log_metrics`."""
         with self._named():
             super().save()
 
     def finalize(self, status):
-        """Close the file. After an error, that error matters, not the file."""
+        """Close the file; after a failed run, ignore that the file cannot be written."""
         with contextlib.suppress(InputError) if status == "failed" else contextlib.nullcontext():
             with self._named():
                 super().finalize(status)
@@ -54,9 +54,9 @@ class RunLogger(TensorBoardLogger):
 
 @contextlib.contextmanager
 def quiet_writer_thread():
-    """Suppress the traceback of TensorBoard's thread where it cannot write.
+    """Suppress the traceback of TensorBoard's thread when it cannot write.
 
-    The error is raised once more where the next number is logged.
+    The next call that logs a number raises the error again.
     """
     hook = threading.excepthook
 

@@ -1,7 +1,7 @@
-"""Training losses by name; all take estimates and targets and return their mean as one number.
+"""Training losses by name; each takes estimates and targets and returns one number.
 
-A loss is a mean over equal items, so that `loss * batch size` is a sum that can be added up over
-batches and processes.
+Each loss is a mean over items of equal size, so `loss * batch size` can be summed over batches and
+processes.
 """
 
 import functools
@@ -17,14 +17,14 @@ SIZES = (2048, 1024, 512, 256, 128, 64, 32)  # of the FFTs of `MultiScaleSpectra
 
 
 class PerChannel(nn.Module):
-    """A loss of Asteroid on each channel of each source, as the mean of all of them.
+    """Apply a loss of Asteroid to each channel of each source and average the values.
 
-    Where the target is silent, losses in dB are constant without a gradient; that channel counts as
+    For a silent target, losses in dB are constant and have no gradient; that channel counts as
     zero.
 
     Args:
         loss (callable): of estimates and targets, (n, time) to (n,).
-        in_db (bool): whether it is undefined for silent targets. Default False.
+        in_db (bool): whether silent targets count as zero. Default False.
 
     Shape:
         estimates and targets (batch, n_src, n_channels, time) -> ().
@@ -108,7 +108,7 @@ _SNR, _SISDR, _SDSDR = (
     )
 )
 
-# Asteroid's losses have its names, and those without "neg".
+# Asteroid's losses have its names; "neg" may be left out.
 LOSSES = {
     "l1": nn.L1Loss,
     "mse": functools.partial(PerChannel, _mse),
@@ -125,7 +125,7 @@ LOSSES = {
 
 
 def get_loss(name):
-    """Make the loss of that name.
+    """Make a loss by name.
 
     Args:
         name (str): "l1", the mean absolute error of the waveforms (the paper's); "mse";
@@ -136,7 +136,7 @@ def get_loss(name):
         torch.nn.Module: loss(estimates, targets) -> scalar.
 
     Raises:
-        InputError: if there is no such loss.
+        InputError: if no such loss exists.
     """
     if name not in LOSSES:
         raise InputError(f"loss: '{name}' is unknown; choose from {', '.join(LOSSES)}")

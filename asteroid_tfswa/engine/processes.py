@@ -1,4 +1,4 @@
-"""Signals and processes of a training run: how it is stopped, and that nothing outlives it.
+"""Stop a training run at signals, and let none of its processes outlive it.
 
 Only the first process of a run reacts to Ctrl-C and SIGTERM, which usually reach all processes of a
 terminal or job at once. It cleans up and ends the others.
@@ -21,20 +21,21 @@ from asteroid_tfswa.errors import InputError, Terminated
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
-# Seconds after which a process takes an error for its own: what all meet, the first one reports.
+# Seconds that other processes wait before they report an error. If all processes meet it, the first
+# one reports it and kills the others in that time.
 REPORT_DELAY = 3
 
 
 class StopSignals:
-    """Context in which the first SIGINT or SIGTERM raises an exception, and further ones none.
+    """Context in which the first SIGINT or SIGTERM raises an exception and later ones do nothing.
 
-    It is what the handler set before raises, `KeyboardInterrupt` or `Terminated` by default. Python
-    calls handlers between any two instructions of the main thread. `held` postpones the exception;
-    and where it is swallowed, as in a `__del__`, `check` raises it again. A signal that the process
-    ignores stays ignored. Outside the main thread the context does nothing.
+    The exception is that of the handler set before, `KeyboardInterrupt` or `Terminated` by default.
+    Python calls handlers between any two instructions of the main thread. `held` postpones the
+    exception. If something swallows it, as a `__del__` does, `check` raises it again. A signal that
+    the process ignores stays ignored. Outside the main thread the context does nothing.
 
     Attributes:
-        received (BaseException or None): the exception of the signal that came.
+        received (BaseException or None): the exception of the signal received.
     """
 
     def __init__(self):
@@ -57,7 +58,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def install(self):
-        """Set the handlers, again where another library has set its own."""
+        """Set the handlers; call it again after a library has set its own."""
         for number in self._before:
             signal.signal(number, self._receive)
 
@@ -74,13 +75,13 @@ class StopSignals:
                 raise
 
     def check(self):
-        """Raise the exception of a signal that came, unless that is postponed."""
+        """Raise the exception of a signal received, unless it is postponed."""
         if self.received is not None and not self._n_held:
             raise self.received
 
     @contextlib.contextmanager
     def held(self):
-        """Postpone the exception of a signal that comes in the block to its end."""
+        """Postpone the exception of a signal received in the block to the end of the block."""
         self._n_held += 1
         try:
             yield
@@ -100,7 +101,7 @@ class StopCallback(Callback):
         signals (StopSignals): the context in which the trainer runs.
 
     Attributes:
-        started (bool): whether the checkpoint, if there was one, is loaded.
+        started (bool): whether training has begun: a checkpoint, if any, is loaded.
         failure (str or None): how another process failed, if one did.
     """
 
@@ -113,14 +114,14 @@ class StopCallback(Callback):
     def on_train_start(self, trainer, pl_module):
         """Replace Lightning's handlers.
 
-        At SIGTERM those end the training loop as if it were complete, after an exchange between
-        processes in which the others may not take part.
+        At SIGTERM those end the training loop as if it were complete, after an exchange that the
+        other processes may never join.
         """
         self.signals.install()
         self.started = True
 
     def on_train_epoch_end(self, trainer, pl_module):
-        """Stop only after the epoch is saved, which the callbacks after this one do."""
+        """Postpone signals until the callbacks after this one have saved the epoch."""
         self._saving.enter_context(self.signals.held())
 
     def on_train_epoch_start(self, trainer, pl_module):
@@ -132,17 +133,18 @@ class StopCallback(Callback):
         self._saving.close()
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        """Stop where a signal's exception was swallowed."""
+        """Stop if a signal's exception was swallowed."""
         self.signals.check()
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        """Stop where a signal's exception was swallowed."""
+        """Stop if a signal's exception was swallowed."""
         self.signals.check()
 
     def on_exception(self, trainer, pl_module, exception):
         """End the other processes; Lightning would leave them waiting.
 
-        It also watches them, and kills this process too once one has ended: it shall not see that.
+        Lightning also watches them and kills this process once one has ended, so it must forget
+        them first.
         """
         if rank_zero_only.rank != 0:
             time.sleep(REPORT_DELAY)
@@ -158,7 +160,7 @@ class StopCallback(Callback):
 
 
 def _find_failure(processes):
-    """Say how one of the other processes has failed, or None; their ends arrive a moment later."""
+    """Describe how another process failed, or return None. It may end a moment later than this."""
     deadline = time.monotonic() + 1
     while processes and time.monotonic() < deadline:
         for rank, process in enumerate(processes, start=1):
@@ -171,17 +173,17 @@ def _find_failure(processes):
 class Strategy(DDPStrategy):
     """DDP whose other processes get no signals and end with the first one.
 
-    MusicSystem shares the buffers, once before each validation: DDP's own way would do so at every
-    step.
+    `MusicSystem` averages the buffers once before each validation; DDP would broadcast them at
+    every step.
     """
 
     def __init__(self):
         super().__init__(broadcast_buffers=False)
 
     def setup_environment(self):
-        """Take up signals again in the first process, now that the others are started.
+        """Unblock signals in the first process, now that the others have started.
 
-        They inherit the mask that `signals_blocked` has set.
+        The others have inherited the mask that `signals_blocked` set.
         """
         if rank_zero_only.rank == 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -206,7 +208,7 @@ def signals_blocked(blocked=True):
     """Block SIGINT and SIGTERM in this thread and in processes and threads that it starts.
 
     Args:
-        blocked (bool): whether to. Default True.
+        blocked (bool): False to do nothing. Default True.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS if blocked else ())
     try:
@@ -216,13 +218,13 @@ def signals_blocked(blocked=True):
 
 
 def end_with_parent():
-    """Have the system kill this process when its parent ends, however that ends; on Linux only."""
+    """Make Linux kill this process when its parent ends; other systems do nothing."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _obey_parent(worker_id):
-    """Let a worker end at its parent's SIGTERM only; SIGINT and other SIGTERMs are blocked."""
+    """End a worker only at SIGTERM from its parent; SIGINT and other SIGTERMs are blocked."""
     parent = os.getppid()
     end_with_parent()
 

@@ -1,4 +1,4 @@
-"""What users see while a model is trained."""
+"""Progress of a training run on the terminal."""
 
 import time
 
@@ -7,10 +7,9 @@ from tqdm import tqdm
 
 
 class RunProgress(ProgressBar):
-    """One progress bar for the whole run, and one line for each epoch that is done.
+    """One progress bar for the whole run, and one line for each completed epoch.
 
-    The time left includes validation. Where the output is not a terminal only the lines are
-    written.
+    The time left includes validation. If the output is not a terminal, only the lines are written.
     """
 
     def __init__(self):
@@ -27,7 +26,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer, pl_module):
-        """Start the bar where earlier runs have stopped."""
+        """Start the bar after the epochs that are already done."""
         done = trainer.current_epoch * trainer.num_training_batches
         self._first_epoch, self._start = trainer.current_epoch, time.monotonic()
         self._bar = tqdm(
@@ -44,7 +43,7 @@ class RunProgress(ProgressBar):
         self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        """Count the batch, and show the loss now and then: to look at it means to wait for it."""
+        """Count the batch. Show the loss only now and then: reading it waits for the device."""
         if not self._bar.disable and batch_idx % trainer.log_every_n_steps == 0:
             self._bar.set_postfix(loss=f"{trainer.callback_metrics['loss']:.4f}", refresh=False)
         self._bar.update()
@@ -54,7 +53,7 @@ class RunProgress(ProgressBar):
         self._bar.set_description(f"validation {batch_idx + 1}/{trainer.num_val_batches[0]}")
 
     def on_train_epoch_end(self, trainer, pl_module):
-        """Write the line of the epoch, which stays when the bar moves on."""
+        """Write the line of the epoch above the bar."""
         if not self._enabled:
             return
         epoch, metrics = trainer.current_epoch + 1, trainer.callback_metrics

@@ -1,4 +1,4 @@
-"""Where a training run continues: what its folder holds, and whether it is of the same run."""
+"""Find where a training run continues, and check that its folder belongs to the same run."""
 
 import dataclasses
 import shutil
@@ -17,7 +17,7 @@ MAY_CHANGE = ("training.epochs", "training.compile", "data.num_workers", "separa
 
 
 def training_fingerprint(data):
-    """Identify the songs that are trained and validated on; others may change.
+    """Identify the training and validation songs; the test songs may change.
 
     Args:
         data (PreparedData): the prepared songs.
@@ -53,12 +53,12 @@ class ExpDir:
         self.conf, self.defaults, self.fingerprint = conf, defaults or {}, fingerprint
 
     def find_start(self, state_dict, steps_per_epoch):
-        """Find out where to continue.
+        """Decide where to continue.
 
-        That is after the last epoch or, where its checkpoint is missing, after the best one.
+        That is after the last epoch or, if its checkpoint is missing, after the best one.
 
         Args:
-            state_dict (dict): of what is trained; the checkpoint's must have the same shapes.
+            state_dict (dict): what is trained; the checkpoint must have the same shapes.
             steps_per_epoch (int): optimizer steps of one epoch now.
 
         Returns:
@@ -79,7 +79,7 @@ class ExpDir:
             for weights in (checkpoint["state_dict"], state_dict)
         )
         if shapes != expected or not isinstance(checkpoint.get("global_step"), int):
-            raise InputError(f"{path} is of another network or version; {self.remedy(path)}")
+            raise InputError(f"{path} belongs to another network or version; {self.remedy(path)}")
         epochs = checkpoint["epoch"] + 1
         if checkpoint["global_step"] != epochs * steps_per_epoch:
             raise InputError(
@@ -90,7 +90,9 @@ class ExpDir:
         return epochs, path
 
     def tidy(self, checkpoint):
-        """Remove what killed runs left, and make sure of the best epoch; for the first process.
+        """Remove what killed runs left, and make sure that the best epoch is kept.
+
+        Only the first process of a run calls this.
 
         Args:
             checkpoint (Path or None): where the run continues.
@@ -101,7 +103,7 @@ class ExpDir:
             self._settle_best()
 
     def write_conf(self):
-        """Write `conf.yml`, for the reader."""
+        """Write `conf.yml`, for people to read."""
         with atomic_write(self.path / "conf.yml") as tmp:
             tmp.write_text(yaml.safe_dump(self.conf, sort_keys=False))
 
@@ -166,9 +168,11 @@ class ExpDir:
                 self._check_same_run({"training_config": conf, **package})
                 return epochs
         except (AttributeError, KeyError, TypeError):
-            raise InputError(f"{self.best_model} is not of a training run; {remedy}") from None
+            raise InputError(
+                f"{self.best_model} is not the model of a training run; {remedy}"
+            ) from None
         raise InputError(
-            f"{self.best_model} is of a run of {epochs} epochs, asked for are {asked}; {remedy}"
+            f"{self.best_model} is from a run of {epochs} epochs, not {asked}; {remedy}"
         )
 
     def _check_same_run(self, saved):
@@ -180,12 +184,12 @@ class ExpDir:
         for key, value in now.items():
             if key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE:
                 continue
-            # Without a default nothing is known of what an earlier version did.
+            # Without a known default, assume that the earlier version did the same.
             began_with = before.get(key, defaults.get(key, value))
             if began_with != value:
                 raise InputError(
-                    f"{key}: {value} differs from {began_with}, with which the training run in "
-                    f"{self.path} began ({self.path / 'conf.yml'}); use that value or another "
+                    f"{key}: {value} differs from {began_with}, the value that the training run in "
+                    f"{self.path} began with ({self.path / 'conf.yml'}); use that value or another "
                     "exp_dir"
                 )
         fingerprint = saved.get("data_fingerprint")

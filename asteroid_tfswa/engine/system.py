@@ -1,4 +1,4 @@
-"""What one training step and one validation are: Asteroid's System for music."""
+"""One training step and one validation: Asteroid's System for music."""
 
 import math
 
@@ -22,8 +22,8 @@ class MusicSystem(System):
 
     - `val_loss`: the training loss per sample of the validation songs;
     - `val_usdr`: the SDR of whole songs in dB (uSDR, the MDX challenge's: energy of the stem over
-      energy of the error), the mean over songs and stems. A stem that is silent in a song is left
-      out there. It is not museval's SDR, which is a median over frames of one second.
+      energy of the error), the mean over songs and stems. A stem that is silent in a song does not
+      count for that song. It is not museval's SDR, a median over frames of one second.
 
     Args:
         model (torch.nn.Module): (batch, n_channels, time) -> (batch, n_src, n_channels, time).
@@ -67,19 +67,19 @@ class MusicSystem(System):
             estimates = estimates.unsqueeze(2)
         if estimates.shape != targets.shape:
             raise InputError(
-                f"model: gives shape {tuple(estimates.shape)} where the data has "
+                f"model: returns shape {tuple(estimates.shape)} where the data has "
                 f"{tuple(targets.shape)} (batch, n_src, n_channels, time); make its sources and "
                 "audio channels those of the data"
             )
         return estimates
 
     def _loss(self, estimates, targets):
-        # Half precision is for the network: the loss is a small difference of waveforms.
+        # The loss is a small difference of waveforms and needs float32.
         with torch.autocast(estimates.device.type, enabled=False):
             return self.loss_func(estimates, targets)
 
     def on_train_start(self):
-        """Begin to watch the loss."""
+        """Reset the record of losses that are not finite."""
         self.first_bad_step = torch.full((), math.inf, device=self.device)
 
     def training_step(self, batch, batch_nb):
@@ -94,7 +94,7 @@ class MusicSystem(System):
         """
         mixture, targets = batch
         loss = self._loss(self._estimate(mixture, targets), targets)
-        # Noted on the device: to look at a number means to wait for it.
+        # Recorded on the device: reading a number waits for the device.
         noted = self.first_bad_step.clamp(max=self.global_step)
         self.first_bad_step = torch.where(loss.detach().isfinite(), self.first_bad_step, noted)
         self.log("loss", loss)
@@ -102,7 +102,7 @@ class MusicSystem(System):
         return loss
 
     def on_train_batch_end(self, outputs, batch, batch_nb):
-        """Look at the loss now and then, and before an epoch is validated and saved.
+        """Check the loss now and then, and before an epoch is validated and saved.
 
         Raises:
             InputError: on all processes, if the loss of one was not a finite number.
@@ -213,14 +213,15 @@ def over_ranks(tensor, operation="SUM"):
 
 
 def make_scheduler(optimizer, steps_per_epoch, lr_decay=0.9, lr_decay_epochs=1.5, warmup_steps=0):
-    """The paper's schedule, counted in optimizer steps: a factor every so many epochs.
+    """Make the paper's schedule: the learning rate is multiplied by a factor every so many epochs.
 
     Args:
-        optimizer (torch.optim.Optimizer): its learning rate is the first one.
+        optimizer (torch.optim.Optimizer): has the initial learning rate.
         steps_per_epoch (int): optimizer steps in one epoch.
         lr_decay (float): the factor. Default 0.9; 1 keeps the learning rate.
-        lr_decay_epochs (float): every so many epochs. Default 1.5.
-        warmup_steps (int): the learning rate first rises linearly over so many steps. Default 0.
+        lr_decay_epochs (float): epochs between two multiplications. Default 1.5.
+        warmup_steps (int): optimizer steps over which the learning rate first rises
+            linearly. Default 0.
 
     Returns:
         torch.optim.lr_scheduler.LambdaLR: to be stepped after every optimizer step.

@@ -1,4 +1,4 @@
-"""Training from prepared songs to `best_model.pth`; a run that was stopped continues."""
+"""Train from prepared songs to `best_model.pth`; a stopped run continues."""
 
 import contextlib
 import logging
@@ -42,9 +42,9 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
 
     `exp_dir` gets `conf.yml`, `checkpoints/` with the best and the last epoch, `logs/` for
     TensorBoard, and `best_model.pth`, the model of the epoch with the highest uSDR on the
-    validation songs (see `MusicSystem`; unlike the loss it compares across losses, and it counts
-    quiet stems and songs like loud ones). With a last epoch in `exp_dir` training continues after
-    it, exactly as if it had not stopped; a complete run is left as it is.
+    validation songs (see `MusicSystem`). Unlike the loss, uSDR is comparable between losses and
+    weighs quiet stems and songs like loud ones. If `exp_dir` has a last epoch, training continues
+    after it exactly as if it had not stopped; a complete run is left as it is.
 
     With several devices each has a process of its own, a copy of the command that called this.
     While it runs, Ctrl-C and SIGTERM are handled here; see `StopSignals`.
@@ -58,13 +58,13 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             weight_decay, lr_decay, lr_decay_epochs, warmup_steps) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
             valid_segment, compile: whether the model goes through `torch.compile`); others are
-            saved with it. `batch_size` is per device, `epoch_size` the
-            items of an epoch over all devices, `gradient_clipping` the largest norm (0: none).
+            saved with it. `batch_size` is per device, `epoch_size` counts the items of an epoch
+            over all devices, `gradient_clipping` is the largest norm (0: none).
         exp_dir (str or Path): folder of this run.
         devices (str): "" for all GPUs or, without any, the CPU; "cpu"; "cpu:2" for two processes
             on the CPU; "0" or "0,1" for those GPUs. Default "".
-        defaults (dict, optional): in the same sections, the values that a run of an earlier
-            version had for keys that it did not know.
+        defaults (dict, optional): values of keys that a run of an earlier version did not have,
+            in the same sections.
 
     Returns:
         Path: of `best_model.pth`.
@@ -88,7 +88,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         epochs_done, checkpoint = folder.find_start(system.state_dict(), steps_per_epoch)
         if is_first:
             folder.tidy(checkpoint)
-        # Lightning's first epoch asks the workers for items before it has called `set_epoch`.
+        # Lightning asks the workers for the first items before it calls `set_epoch`.
         system.train_loader.sampler.set_epoch(epochs_done)
         try:
             if epochs_done < conf["training"]["epochs"]:
@@ -128,23 +128,23 @@ def count_steps(training, n_devices):
 
 
 def compile_model(model):
-    """Let a model go through `torch.compile` from its first batch on.
+    """Compile a model with `torch.compile` at its first batch.
 
     Args:
         model (torch.nn.Module): the model.
 
     Raises:
-        InputError: if it computes blocks again for their gradients.
+        InputError: if gradient checkpointing is on.
     """
     if model.get_model_args().get("gradient_checkpointing"):
         raise InputError(
-            "gradient_checkpointing: true does not go with compile: true; set one to false"
+            "gradient_checkpointing: true cannot be combined with compile: true; set one to false"
         )
     model.compile()
 
 
 def make_system(model, data, conf, steps_per_epoch, fingerprint):
-    """Put together what is trained, on what, and how.
+    """Assemble the model, its data, its loss, its optimizer and its schedule.
 
     Args:
         model (BaseModel): see `train`.
@@ -237,7 +237,7 @@ def make_trainer(conf, folder, hardware, stop):
 
 
 def fit(system, conf, folder, hardware, checkpoint, signals):
-    """Run Lightning's trainer, and turn its errors into those that our commands know.
+    """Run Lightning's trainer, and turn its errors into those that commands report.
 
     Args:
         system (MusicSystem): what to train.
@@ -257,7 +257,7 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
             make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
     except BaseException as error:
         if signals.received is not None:
-            # Lightning ends with SystemExit, and what a signal interrupts may fail in other ways.
+            # Lightning raises SystemExit, and code that a signal interrupts may fail in other ways.
             raise signals.received from None
         if stop.failure:
             raise InputError(f"devices: {stop.failure}; its own message says why") from error

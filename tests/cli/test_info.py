@@ -1,4 +1,4 @@
-"""`asteroid-tfswa info`: what it tells of our models and published ones, and bad files."""
+"""`asteroid-tfswa info`: what it shows of our models and published ones, and of bad files."""
 
 import json
 import pickle
@@ -45,7 +45,7 @@ def test_json_has_the_arguments_and_the_configuration(best_model, capsys):
     assert (told["sources"], told["sample_rate"]) == (["vocals", "drums"], 8000.0)
 
 
-def test_scores_of_another_model_are_not_told(best_model, capsys):
+def test_scores_of_another_model_are_not_shown(best_model, capsys):
     assert about(best_model, capsys)["scores"] is None
     make_scores(best_model)
     assert about(best_model, capsys)["scores"]["n_songs"] == 3

@@ -39,7 +39,7 @@ def write(path, seconds=0.5, channels=2, rate=RATE):
 
 
 def run(*args):
-    """Run the command in this process; gives its exit status."""
+    """Run the command in this process; return its exit status."""
     try:
         main(["separate", "model.pth", *args])
     except SystemExit as err:

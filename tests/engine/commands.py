@@ -1,4 +1,4 @@
-"""Training commands in processes of their own, forked from one that has imported everything."""
+"""Training commands in separate processes, forked from one that has imported everything."""
 
 import ctypes
 import multiprocessing
@@ -16,7 +16,7 @@ CONTEXT.set_forkserver_preload(["asteroid_tfswa.engine.train", "asteroid_tfswa_c
 
 
 class Command:
-    """A training command in a session of its own.
+    """A training command in its own session.
 
     Args:
         out (Path): file that gets its output.

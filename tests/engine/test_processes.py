@@ -98,7 +98,7 @@ def test_little_shared_memory_is_one_line_with_the_remedy(start):
 
 
 def test_processes_stop_together_at_a_bad_loss(start, tmp_path):
-    """Three of them for two chunks to validate on, and the loss of one is not a number."""
+    """Three processes have two chunks to validate on, and the loss of one is not a number."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -113,7 +113,7 @@ def test_a_model_without_checkpoints_is_not_trained_over(data_dir, exp_dir):
     best_model = exp_dir / "best_model.pth"
     shutil.rmtree(exp_dir / "checkpoints")
     before = best_model.read_bytes()
-    message = r"best_model\.pth is of a run of 2 epochs, asked for are 3; choose another exp_dir"
+    message = r"best_model\.pth is from a run of 2 epochs, not 3; choose another exp_dir"
     with pytest.raises(InputError, match=message):
         tiny.run(data_dir, exp_dir, epochs=3, **DIVERGES)
     with pytest.raises(InputError, match="optim.lr: 0.5 differs from 1.0"):
@@ -129,7 +129,7 @@ def test_a_model_without_checkpoints_is_not_trained_over(data_dir, exp_dir):
 
 
 def test_keys_of_other_versions(data_dir, exp_dir):
-    """A key that the run did not know counts as its default, one that is gone counts nothing."""
+    """A key that the run did not have counts as its default; a removed one is ignored."""
     for path in (exp_dir / "checkpoints").iterdir():
         config = load(path)["training_config"]
         config["optim"]["gone"] = 5

@@ -1,4 +1,4 @@
-"""A model and a data set small enough to train in a second; also a command, for real processes."""
+"""A model and a data set small enough to train on in a second, and a command that does so."""
 
 import json
 import sys
