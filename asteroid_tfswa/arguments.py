@@ -1,4 +1,4 @@
-"""Checks of arguments, before anything is allocated: the message has name, value and range."""
+"""Check arguments before anything is allocated; messages give name, allowed range and value."""
 
 import reprlib
 
@@ -34,7 +34,7 @@ def integers(name, value, most, lengths):
 
     Args:
         name (str): the argument's name.
-        value (int or sequence of int): one number, or a list of one, stands for all.
+        value (int or sequence of int): one number, or a list of one, is repeated.
         most (int): the largest number allowed.
         lengths (int or (int, int)): how many numbers are needed, or the fewest and the most.
 
@@ -67,7 +67,7 @@ def number(name, value, above, most):
         float: `value`.
 
     Raises:
-        InputError: if it is anything else; NaN is.
+        InputError: if it is anything else, NaN included.
     """
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not above < value <= most:
@@ -87,7 +87,7 @@ def choice(name, value, choices):
         `value`.
 
     Raises:
-        InputError: if it is anything else; True is not 1.
+        InputError: if it is anything else; types must match, so that True is not 1.
     """
     if not any(type(value) is type(c) and value == c for c in choices):
         raise refusal(name, " or ".join(map(repr, choices)), value)
@@ -95,14 +95,14 @@ def choice(name, value, choices):
 
 
 def check_shape(wav, in_channels):
-    """Check that a tensor has a shape of mixtures for a model, see `MusicModel.forward`.
+    """Check that a model accepts a tensor of this shape as mixtures, see `MusicModel.forward`.
 
     Args:
         wav (torch.Tensor): the tensor.
         in_channels (int): audio channels of the model.
 
     Raises:
-        InputError: if it has none.
+        InputError: if it does not.
     """
     shape, mono = tuple(wav.shape), in_channels == 1
     chan = shape[-2] if len(shape) == 3 or (len(shape) == 2 and not mono) else 1
@@ -119,7 +119,7 @@ def refusal(name, wanted, value):
     Args:
         name (str): the argument's name.
         wanted (str): what it must be.
-        value: the value given, shown in short.
+        value: the value given, abbreviated in the message.
 
     Returns:
         InputError: "<name> must be <wanted>: got <value>".
@@ -132,7 +132,7 @@ def refusal(name, wanted, value):
 
 
 def is_file_name(name):
-    """Whether a source's name can be a file's in any folder, and harms no terminal (bool)."""
+    """Whether a source's name is a valid file name on any system and safe to print (bool)."""
     return (
         0 < len(name) <= 60
         and name.isprintable()  # letters of any language, but no control characters

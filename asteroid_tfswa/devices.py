@@ -1,4 +1,4 @@
-"""Where work runs: devices, processes, cores, and memory."""
+"""Where work runs: devices, processes, cores and memory."""
 
 import contextlib
 import ctypes
@@ -24,8 +24,8 @@ def choose_device(name="auto"):
     """Find the device to separate on.
 
     Args:
-        name (str): "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the first GPU there is or, if
-            there is none, the CPU. Default ``"auto"``.
+        name (str): "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the first GPU, or the CPU of
+            a machine without one. Default ``"auto"``.
 
     Returns:
         torch.device: the device.
@@ -56,7 +56,7 @@ def choose_device(name="auto"):
 
 
 def choose_devices(devices, precision):
-    """Find out what to train on.
+    """Find the devices to train on.
 
     Args:
         devices (str): see `train`.
@@ -66,7 +66,8 @@ def choose_devices(devices, precision):
         dict: "accelerator", "devices" as Lightning takes them, and "n_devices".
 
     Raises:
-        InputError: if a GPU is not there, the text cannot be read, or the precision does not fit.
+        InputError: if a GPU does not exist, `devices` cannot be parsed, or they do not support the
+            precision.
     """
     n_gpus = torch.cuda.device_count()
     if devices == "cpu" or (devices == "" and n_gpus == 0):
@@ -85,7 +86,7 @@ def choose_devices(devices, precision):
         n_devices = int(match[1])
         return {"accelerator": "cpu", "devices": n_devices, "n_devices": n_devices}
     if not re.fullmatch(r"[0-9]+(,[0-9]+)*", devices):
-        raise InputError(f"devices: '{devices}' is not understood; give '0', '0,1', 'cpu' or ''")
+        raise InputError(f"devices: '{devices}' is invalid; use '0', '0,1', 'cpu' or ''")
     gpus = sorted(map(int, devices.split(",")))
     if len(set(gpus)) < len(gpus):
         raise InputError(f"devices: '{devices}' names a GPU twice; name each one once")
@@ -98,7 +99,7 @@ def choose_devices(devices, precision):
 
 
 def rank_and_world():
-    """Number of this process and number of processes; (0, 1) outside distributed training.
+    """Rank of this process and number of processes; (0, 1) outside distributed training.
 
     Returns:
         tuple of int: rank, world size.
@@ -136,14 +137,14 @@ def usable_memory():
 def is_out_of_memory(err):
     """Whether an exception means that memory ran out.
 
-    torch has an exception of its own for CUDA alone. Memory that runs out inside a library of CUDA
-    or on the CPU is a `RuntimeError`, and in NumPy a `MemoryError`.
+    torch's own exception covers CUDA's allocator only. CUDA libraries and the CPU raise a
+    `RuntimeError`, NumPy a `MemoryError`.
 
     Args:
         err (Exception): the exception.
 
     Returns:
-        bool: whether less work at once may succeed.
+        bool: whether doing less at once may succeed.
     """
     return isinstance(err, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(err, RuntimeError) and bool(OUT_OF_MEMORY.search(str(err)))
@@ -160,13 +161,13 @@ _MALLOC_TRIM = _find_malloc_trim()
 
 
 def return_memory(device="cpu"):
-    """Return freed memory to the system, or to other programs on a GPU.
+    """Return freed memory to the operating system, or that of a GPU to other programs.
 
     glibc keeps freed blocks for reuse. Feature maps differ in size, so the blocks rarely fit the
-    next request and the heap grows to several times what is in use. Without glibc nothing is done.
+    next request and the heap grows to several times what is in use. Does nothing without glibc.
 
     Args:
-        device (str or torch.device): whose memory. Default ``"cpu"``.
+        device (str or torch.device): the device whose memory is returned. Default ``"cpu"``.
     """
     kind = torch.device(device).type
     if kind == "cpu":

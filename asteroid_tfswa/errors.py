@@ -2,18 +2,18 @@
 
 import unicodedata
 
-# Control and format characters, bytes that are no UTF-8 (surrogates), and separators of lines.
+# Control and format characters, bytes that are not UTF-8 (surrogates), and line separators.
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def one_line(text):
-    """Make a line of text that harms no terminal, whatever names of files it holds.
+    """Make text one line that is safe to print, whatever file names it holds.
 
     Args:
-        text (object): the text; `str` is applied to it.
+        text (object): converted with `str`.
 
     Returns:
-        str: with escapes in place of the characters that UNSAFE lists.
+        str: the text with the characters of UNSAFE escaped.
     """
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSAFE else char
@@ -22,7 +22,7 @@ def one_line(text):
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used: an option, a file, a folder.
+    """An option, a file or a folder from the user cannot be used.
 
     The message is one line that names the argument or file, the value found and the remedy.
     Commands print it and exit with status 1; in Python it is a `ValueError`.
@@ -33,9 +33,11 @@ class InputError(ValueError):
 
 
 class SampleRateError(InputError, RuntimeError):
-    """A file has another sample rate than the model; Asteroid raises a `RuntimeError` for it."""
+    """A file's sample rate is not the model's; Asteroid raises a `RuntimeError` for it."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised by the handler that commands install: everything that cleans up after Ctrl-C
-    cleans up after it too."""
+    """SIGTERM, raised by the signal handler of commands.
+
+    It is a `KeyboardInterrupt`, so that whatever cleans up after Ctrl-C cleans up after it too.
+    """

@@ -1,4 +1,4 @@
-"""Disks: files that are never half-written, folders that one run has at a time, and space."""
+"""Disks: files that are never half-written, folders that only one run writes to, and free space."""
 
 import contextlib
 import errno
@@ -15,33 +15,33 @@ from asteroid_tfswa.errors import InputError
 
 LOCK = ".lock"
 TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.tmp")  # how temporary names begin
-# Folders locked by this process, each with its lock and the number of its users. The system's locks
-# do not tell the threads of a process apart.
+# The folders that this process has locked. The system's locks do not distinguish the threads of a
+# process, so users are counted here.
 _held = {}
 _held_guard = threading.Lock()
 
 
 def temporary_name(path):
-    """Choose a hidden name beside `path` for what will become it.
+    """Choose a hidden name beside `path` to write to before renaming.
 
     Args:
         path (Path): the final name.
 
     Returns:
-        Path: in the same folder, with the same suffix (writers choose the format by it).
+        Path: in the same folder, with the same suffix, by which writers choose the format.
     """
     return path.with_name(f".{secrets.token_hex(4)}.tmp{path.suffix}")
 
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Write a file beside `path`, and rename it to `path` once the block has ended without error.
+    """Write a file beside `path`, and rename it to `path` when the block ends without error.
 
-    If the block raises, Ctrl-C included, the temporary file is removed and `path` stays as it was.
-    What a killed process leaves is removed by the next one that locks the folder.
+    If the block raises, Ctrl-C included, the temporary file is removed and `path` is unchanged.
+    Temporary files of a killed process are removed by the next one that locks the folder.
 
     Args:
-        path (str or Path): the file to write; missing folders are made.
+        path (str or Path): the file to write; missing folders are created.
 
     Yields:
         Path: the empty file to write to, see `temporary_name`.
@@ -60,7 +60,7 @@ def atomic_write(path):
     except BaseException as error:
         tmp.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(tmp)):
-            error.filename = str(path)  # a full disk is told without a name
+            error.filename = str(path)  # the error for a full disk names no file
         raise
 
 
@@ -68,19 +68,19 @@ def atomic_write(path):
 def atomic_files(paths):
     """Write several files that belong together: all appear, or none does.
 
-    Like `atomic_write`, but if one cannot be renamed to its final name, the others disappear and
-    the files that were there before come back. A process that is killed while the names change
-    leaves some of them missing, never a mixture of old and new files.
+    Like `atomic_write`, but if one of the files cannot be renamed to its final name, the others
+    are removed and the previous files are restored. A process that is killed while it renames
+    leaves some files missing, never a mixture of old and new ones.
 
     Args:
-        paths (list of Path): the files to write; missing folders are made.
+        paths (list of Path): the files to write; missing folders are created.
 
     Yields:
         list[Path]: the empty files to write to, see `temporary_name`.
 
     Raises:
-        InputError: if a folder has the name of one of the files.
-        OSError: if a name is too long or a folder cannot be written to, before the block begins.
+        InputError: if one of the names is that of a folder.
+        OSError: before the block begins, if a name is too long or a folder cannot be written to.
     """
     paths = [Path(path) for path in paths]
     tmps = [temporary_name(path) for path in paths]
@@ -98,7 +98,7 @@ def atomic_files(paths):
 
 
 def _rename_all(tmps, paths):
-    """Rename all or, if that fails, none."""
+    """Rename all files or, if that fails, none."""
     before = {path: temporary_name(path) for path in paths if os.path.lexists(path)}
     try:
         for path in before:
@@ -119,14 +119,14 @@ def _rename_all(tmps, paths):
 
 
 def require_file_name(path):
-    """Check that a file can have a name, as far as that shows before it is written.
+    """Check that a file can have this name, as far as possible before it is written.
 
     Args:
         path (Path): the file; its folder need not exist.
 
     Raises:
-        InputError: if a folder has that name, or it has a NUL character.
-        OSError: if the name is too long for the disk, or a part of it is a file.
+        InputError: if it is the name of a folder or has a null character.
+        OSError: if the name is too long for the disk, or one of its folders is a file.
     """
     if "\0" in str(path):
         raise InputError(f"{path}: a name cannot have a NUL character; choose another name")
@@ -135,7 +135,7 @@ def require_file_name(path):
         if path.is_dir():
             raise InputError(f"{path}: is a folder; move it away or choose another name")
     except FileNotFoundError:
-        # The system does not look at the length of a name in a folder that does not exist.
+        # The system does not check the length of a name in a folder that does not exist.
         existing = _existing(path)
         longest = os.pathconf(existing, "PC_NAME_MAX")
         names = path.absolute().relative_to(existing).parts
@@ -146,10 +146,10 @@ def require_file_name(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """Fill a folder beside `path`, and rename it to `path` once the block has ended without error.
+    """Fill a folder beside `path`, and rename it to `path` when the block ends without error.
 
     Args:
-        path (str or Path): the folder to make, which must not exist.
+        path (str or Path): the folder to create, which must not exist.
 
     Yields:
         Path: the empty folder to fill.
@@ -166,10 +166,10 @@ def atomic_folder(path):
 
 
 def remove_leftovers(folder):
-    """Remove what killed processes left in a folder; only while nobody else writes to it.
+    """Remove the temporary files and folders of killed processes.
 
     Args:
-        folder (str or Path): searched without the folders in it.
+        folder (str or Path): the folder, locked by the caller; its subfolders are not searched.
     """
     for path in Path(folder).iterdir():
         if TEMPORARY.match(path.name):
@@ -183,7 +183,7 @@ def tidy(folder):
     """Remove what killed processes left in a folder, unless another run is writing to it.
 
     Args:
-        folder (str or Path): an existing folder; if nothing was left, nothing is written to it.
+        folder (str or Path): an existing folder. Without leftovers it is only read.
     """
     names = os.listdir(folder)
     if LOCK in names or any(map(TEMPORARY.match, names)):
@@ -193,17 +193,18 @@ def tidy(folder):
 
 @contextlib.contextmanager
 def locked(folder, shared=False):
-    """Have a folder for this process alone; the lock ends with the process, however that ends.
+    """Lock a folder for this process; the lock ends with the process, however that ends.
 
-    What killed processes left in the folder is removed. On disks without locks there is none.
+    What killed processes left in the folder is removed. Disks that do not support locks are used
+    without one.
 
     Args:
-        folder (str or Path): made if missing.
-        shared (bool): whether other threads of this process that ask for it shared, too, may have
-            it at the same time. Default False.
+        folder (str or Path): created if missing.
+        shared (bool): whether other threads of this process may hold a shared lock at the same
+            time. Default False.
 
     Raises:
-        InputError: if another run has the folder; the message names it.
+        InputError: if another run has locked the folder; the message names that process.
     """
     folder = Path(folder)
     key = os.path.realpath(folder)
@@ -236,14 +237,14 @@ class _Lock:
 
     def release(self):
         with self._file:
-            # Ctrl-C may have come between the making of a file and what would have removed it.
+            # Ctrl-C may have arrived after a file was created and before its cleanup was set up.
             with contextlib.suppress(OSError):
                 remove_leftovers(self.folder)
             (self.folder / LOCK).unlink(missing_ok=True)
 
 
 def _lock_file(folder):
-    """Lock a folder by a file in it; returns the open file."""
+    """Lock a folder through a file in it; return the open file."""
     path = folder / LOCK
     for attempt in itertools.count():
         try:
@@ -252,22 +253,22 @@ def _lock_file(folder):
         except FileNotFoundError:
             if attempt == 100:
                 raise
-            continue  # another run removed the empty folder before we had opened the file
+            continue  # another run removed the empty folder before the file was opened
         try:
-            # A record lock: unlike flock's it is not inherited by workers that outlive us.
+            # A record lock: unlike flock's, workers that outlive this process do not inherit it.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as err:
             if err.errno in (errno.EACCES, errno.EAGAIN):
                 with file:
                     file.seek(0)
                     raise _in_use(folder, file.read().strip() or "unknown") from None
-            # Some network disks have no locks: work without one.
+            # Some network disks do not support locks: continue without one.
         if _is_same(file, path):
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
             return file
-        file.close()  # its owner removed it after we had opened it
+        file.close()  # its owner removed it after it was opened here
 
 
 def _is_same(file, path):
@@ -289,10 +290,10 @@ def require_space(folder, n_bytes, purpose):
     Args:
         folder (str or Path): where the files will go; it need not exist yet.
         n_bytes (int): bytes that will be written.
-        purpose (str): what they are for, as it ends the sentence "... is needed to".
+        purpose (str): completes the sentence "... is needed to".
 
     Raises:
-        InputError: less is free; the message says how much is needed and how much there is.
+        InputError: if less is free; the message says how much is needed and how much is free.
     """
     free = shutil.disk_usage(_existing(folder)).free
     if n_bytes > free:
@@ -303,7 +304,7 @@ def require_space(folder, n_bytes, purpose):
 
 
 def _existing(path):
-    """The nearest existing folder that `path` lies in, or `path` itself; absolute."""
+    """The nearest existing parent of `path`, or `path` itself; absolute."""
     path = Path(path).absolute()
     while not path.exists():
         path = path.parent

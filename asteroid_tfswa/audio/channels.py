@@ -1,16 +1,16 @@
-"""The order of channels: inside it is WAV's, files have others.
+"""Channel layouts: the package uses WAV's order of channels, files have others.
 
-A layout is a tuple of the positions of the channels, as ("FL", "FR", "FC"); an empty one is
-unknown. In WAV's order positions follow one another as in POSITIONS.
+A layout is a tuple of channel positions, such as ("FL", "FR", "FC"); an empty one means unknown.
+WAV's order is that of POSITIONS.
 """
 
 import struct
 
-# The bits of the channel mask of a WAV file, from the lowest.
+# Bits of the channel mask of a WAV file, lowest first.
 POSITIONS = tuple(
     "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()  # front, back, side
 )
-# What files mean that do not say more than the number of their channels.
+# Layouts of files that state only their number of channels.
 USUAL = {
     n: tuple(names.split())
     for n, names in {
@@ -34,7 +34,7 @@ VORBIS = USUAL | {
         8: "FL FC FR SL SR BL BR LFE",
     }.items()
 }
-# Numbers of Apple's layouts in AIFF and CAF files, without the number of channels.
+# Apple's layout tags in AIFF and CAF files: their upper 16 bits; the lower ones count channels.
 APPLE = {
     number: tuple(names.split())
     for number, names in {
@@ -85,37 +85,37 @@ FFMPEG = {
 
 
 def arrange(layout, wanted):
-    """Find the channels that go to wanted positions; those without a position fill what is left.
+    """Find the channel for each wanted position; the other channels fill the remaining ones.
 
     Args:
         layout (tuple[str, ...]): positions of the channels.
-        wanted (tuple[str, ...]): as many positions.
+        wanted (tuple[str, ...]): positions wanted, as many.
 
     Returns:
-        list[int]: the number of a channel for each position.
+        list[int]: the index of a channel for each wanted position.
     """
     left = [i for i, position in enumerate(layout) if position not in wanted]
     return [layout.index(p) if p in layout else left.pop(0) for p in wanted]
 
 
 def in_wav_order(layout):
-    """Sort the positions of a layout (tuple of str) as WAV files do."""
+    """Sort the positions of a layout (tuple of str) into WAV's order."""
     return tuple(sorted(layout, key=POSITIONS.index))
 
 
 def mask_of(layout):
-    """The channel mask (int) for the header of a WAV file, 0 for an unknown layout."""
+    """Convert a layout to the channel mask (int) of a WAV header, 0 if it is unknown."""
     return sum(1 << POSITIONS.index(position) for position in layout)
 
 
 def layout_of_mask(mask, n_channels):
-    """The layout for the channel mask (int) in the header of a WAV file of `n_channels`."""
+    """Convert the channel mask (int) of a WAV header to a layout of `n_channels`."""
     layout = tuple(position for i, position in enumerate(POSITIONS) if mask >> i & 1)
     return layout if len(layout) == n_channels else ()
 
 
 def layout_of_ffmpeg(name):
-    """The layout that ffmpeg calls `name` (str), as "5.1(side)" or "FL+FR+LFE"."""
+    """Convert ffmpeg's name (str) of a layout, such as "5.1(side)" or "FL+FR+LFE"."""
     layout = tuple(FFMPEG.get(name, name.replace("+", " ")).split())
     return layout if set(layout) <= set(POSITIONS) else ()
 
@@ -125,10 +125,10 @@ def layout_of_file(data, info):
 
     Args:
         data (mmap.mmap): the bytes of the file.
-        info (soundfile.SoundFile): what soundfile says about it.
+        info (soundfile.SoundFile): the open file.
 
     Returns:
-        tuple[str, ...]: positions of the channels in the order in which soundfile has them.
+        tuple[str, ...]: positions of the channels in soundfile's order.
     """
     n_channels, layout = info.channels, ()
     if info.format in ("WAVEX", "RF64", "W64"):
@@ -142,7 +142,7 @@ def layout_of_file(data, info):
         layout = _apple_layout(data[place : place + 1024], info.format) if place >= 0 else ()
     elif info.format == "OGG" and info.subtype in ("VORBIS", "OPUS"):
         head = data[data.find(b"OpusHead") :][:19] if info.subtype == "OPUS" else b""
-        if not head or head[18] < 2:  # the others have no positions
+        if not head or head[18] < 2:  # other mapping families have no positions
             layout = VORBIS.get(n_channels, ())
     elif info.format in ("FLAC", "OGG"):
         layout = USUAL.get(n_channels, ())
@@ -150,7 +150,7 @@ def layout_of_file(data, info):
 
 
 def _apple_layout(chunk, form):
-    """The layout in a chunk of an AIFF or CAF file, from its name on."""
+    """Read the layout from a CHAN or chan chunk (bytes, with its header)."""
     start = 8 if form == "AIFF" else 12
     if len(chunk) < start + 12:
         return ()

@@ -1,4 +1,4 @@
-"""The program ffmpeg as a reader of the formats that soundfile does not know."""
+"""Read the formats that soundfile does not support through the program ffmpeg."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import numpy as np
 
 from asteroid_tfswa.errors import InputError
 
-# Containers that hold their audio themselves. ffmpeg also knows formats that open other files,
-# addresses or devices (playlists, scripts, image series): a song must not make us read those.
+# Containers that hold the audio themselves. Other formats of ffmpeg open further files, addresses
+# or devices (playlists, scripts, image series), which a song must not be able to do.
 CONTAINERS = (
     "3dostr,aac,ac3,adp,adx,aiff,alaw,amr,amrnb,amrwb,ape,aptx,aptx_hd,asf,asf_o,ast,au,avi,avr,bit"
     ",caf,codec2,daud,dfpwm,dsf,dts,dtshd,dv,eac3,ea,f32be,f32le,flac,flv,g722,g723_1,g729,gsm,gxf"
@@ -21,6 +21,8 @@ CONTAINERS = (
     ",sox,spdif,svag,swf,tak,truehd,tta,vag,voc,vpk,vqf,w64,wav,wsaud,wsd,wtv,wv,xa,xwma"
 )
 INPUT_OPTIONS = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS]
+# What ffmpeg says of MP4 and Matroska files that are cut off, and of no others.
+CUT_OFF = (b"partial file", b"File ended prematurely")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Stream:
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
         n_samples (int or None): length in samples per channel, which may be an estimate.
-        layout (str or None): ffmpeg's name for the order of the channels, as "5.1(side)".
+        layout (str or None): ffmpeg's name of the channel layout, such as "5.1(side)".
         is_default (bool): whether players choose it by default.
-        label (str): language and title, as far as the file names them.
+        label (str): language and title, as far as the file states them.
     """
 
     sample_rate: int
@@ -45,10 +47,10 @@ class Stream:
 
 
 def require_ffmpeg(path):
-    """Check that ffmpeg and ffprobe are installed to read a file.
+    """Check that ffmpeg and ffprobe are installed.
 
     Raises:
-        InputError: if one is not on PATH; the message names it, the file and the remedy.
+        InputError: if one is not on PATH; the message names it, the file to read and the remedy.
     """
     for program in ("ffmpeg", "ffprobe"):
         if shutil.which(program) is None:
@@ -59,7 +61,7 @@ def require_ffmpeg(path):
 
 
 def file_url(path):
-    """Write a name (Path) so that ffmpeg takes it for a file, whatever characters it holds."""
+    """Write a path so that ffmpeg takes it for a file, whatever characters it contains."""
     return f"file:{path.absolute()}"
 
 
@@ -102,7 +104,7 @@ def _stream(entry, length_of_file):
         sample_rate=rate,
         n_channels=int(entry.get("channels", 0)),
         n_samples=round(float(seconds) * rate) if seconds else None,
-        # Orders without a name are "3 channels (FL+FR+LFE)".
+        # Layouts without a name are written "3 channels (FL+FR+LFE)".
         layout=(
             None if layout in (None, "", "unknown") else re.sub(r".*\((.+\+.+)\)", r"\1", layout)
         ),
@@ -114,23 +116,26 @@ def _stream(entry, length_of_file):
 def decode(path, number, stream, block_size, is_sure=True):
     """Decode an audio stream of a file.
 
+    MP4 and Matroska files that are cut off are always noticed, others if more than 0.1 s is missing
+    and ffmpeg complains. It does not for some, such as WMA, that end between two packets.
+
     Args:
         path (Path): the file.
-        number (int): which of its audio streams, from 0.
-        stream (Stream): what `probe` found there.
+        number (int): index of the audio stream, from 0.
+        stream (Stream): that stream, as `probe` found it.
         block_size (int): samples per channel of a block.
-        is_sure (bool): whether a file that holds less than `stream` says is cut off. Default True.
+        is_sure (bool): whether the length of `stream` can be relied on. Default True.
 
     Yields:
-        np.ndarray: (time, chan), float32, in the order of ffmpeg's channels, which is WAV's.
+        np.ndarray: (time, chan), float32, the channels in ffmpeg's order, which is WAV's.
 
     Raises:
         InputError: if ffmpeg fails, or complains and decodes less than the file declares.
     """
     rate, n_channels = stream.sample_rate, stream.n_channels
     command = ["ffmpeg", "-v", "error", "-nostdin", *INPUT_OPTIONS, "-i", file_url(path)]
-    # Should the stream change on its way, ffmpeg converts to what it began with. To name the
-    # number of channels alone would mix a layout that is not the usual one of that number.
+    # If the stream changes midway, ffmpeg converts it to its first sample rate and layout. The
+    # number of channels alone would convert an unusual layout to the usual one.
     if stream.layout:
         command += ["-af", f"aformat=channel_layouts={stream.layout}"]
     else:
@@ -138,7 +143,7 @@ def decode(path, number, stream, block_size, is_sure=True):
     command += ["-map", f"0:a:{number}", "-ar", str(rate), "-f", "f32le", "pipe:1"]
     n_read, block_bytes = 0, block_size * n_channels * 4
     with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads could fill up
-        # In a session of its own: Ctrl-C in a terminal is for us, who stop ffmpeg.
+        # A session of its own keeps Ctrl-C in a terminal from ffmpeg, which is stopped below.
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
         )
@@ -154,11 +159,14 @@ def decode(path, number, stream, block_size, is_sure=True):
             process.wait()
             process.stdout.close()
         messages.seek(0)
-        complaint = reason(messages.read(), path)
+        said = messages.read()
+    complaint = reason(said, path)
     if process.returncode != 0:
         raise InputError(f"{path}: ffmpeg cannot decode it ({complaint}); replace the file")
-    # Stated lengths may be estimates, and complaints about nothing; both together are damage.
-    if is_sure and complaint and stream.n_samples and n_read < stream.n_samples - rate // 10:
+    # A stated length may be an estimate (whole WMA files hold up to 2,100 samples less) and a
+    # complaint harmless; both together mean damage.
+    tolerance = 0 if any(words in said for words in CUT_OFF) else rate // 10
+    if is_sure and complaint and stream.n_samples and n_read < stream.n_samples - tolerance:
         raise InputError(
             f"{path}: is cut off or damaged ({n_read / rate:.1f} of "
             f"{stream.n_samples / rate:.1f} s can be decoded: {complaint}); replace the file"
@@ -171,7 +179,7 @@ def reason(messages, path):
     for line in lines:
         if "Format not on whitelist" in line:
             name = line.removeprefix("[").split()[0]
-            return f"its format, {name}, is no audio container"
+            return f"its format, {name}, is not an audio container"
     if not lines:
         return ""
     last = re.sub(r"^\[\w+ @ 0x[0-9a-f]+\] ", "", lines[-1].strip())

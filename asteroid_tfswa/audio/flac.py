@@ -1,9 +1,9 @@
-"""How many samples a FLAC file holds."""
+"""Count the samples of FLAC files by their frames."""
 
 from asteroid_tfswa.audio.parts import split
 
 BEGINNINGS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # and a header of 34 bytes
-MAX_FRAME = 1 << 20  # bytes at the end in which the last frame begins, as a rule
+MAX_FRAME = 1 << 20  # bytes at the end that are searched for the last frame
 BLOCK_SIZES = {1: 192, **{n: 576 << n - 2 for n in range(2, 6)}}
 BLOCK_SIZES |= {n: 256 << n - 8 for n in range(8, 16)}
 
@@ -13,7 +13,7 @@ def scan(path, data, info):
     starts = [0, *sorted(place for kind in BEGINNINGS for place in _find_all(data, kind, 4))]
     ends = [*starts[1:], len(data)]
     for start, end in zip(starts, ends, strict=True):
-        place = data.find(b"fLaC", start, end)  # behind tags
+        place = data.find(b"fLaC", start, end)  # after tags
         stated = int.from_bytes(data[place + 21 : place + 26], "big") & (1 << 36) - 1
         held = _last_sample(data, place, end)
         if stated == 0 or (held is not None and held > stated):
@@ -28,7 +28,7 @@ def _find_all(data, pattern, start):
 
 
 def _last_sample(data, start, end):
-    """The number of samples by the header of the last frame; None if none is found."""
+    """The number of samples by the header of the last frame; None if no frame is found."""
     block_size = int.from_bytes(data[start + 10 : start + 12], "big")  # the largest of the stream
     place, first = end, max(start, end - MAX_FRAME)
     while (place := data.rfind(b"\xff", first, place)) >= 0:
@@ -40,7 +40,7 @@ def _last_sample(data, start, end):
 
 
 def _sample_after_frame(header, block_size):
-    """The number of the sample after a frame; None if these bytes are no header of a frame."""
+    """The number of the sample after a frame; None if these bytes are not a frame header."""
     is_variable, code = header[1] & 1, header[2] >> 4
     n_ones = 0
     while n_ones < 8 and header[4] << n_ones & 0x80:

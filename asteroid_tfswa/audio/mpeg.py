@@ -1,4 +1,4 @@
-"""The frames of an MP3 file."""
+"""Count the frames of MP3 files."""
 
 from asteroid_tfswa.audio.parts import cut_off, split
 
@@ -11,7 +11,7 @@ TAG_SIZE = 128  # of ID3v1, at the end
 def scan(path, data, info):
     """Find the MP3 files that a file consists of, see `structure.examine`.
 
-    soundfile reads as many frames as the header in the first frame states. Without one it guesses.
+    soundfile reads as many frames as the header in the first frame states; without it, it guesses.
     """
     if info.subtype != "MPEG_LAYER_III":
         return []
@@ -39,7 +39,7 @@ def scan(path, data, info):
     for n_stated, n_found in zip(stated, found, strict=True):
         if n_stated == 0 or n_found > n_stated:
             return []
-        # Some writers count the header's own frame too, and a gap may hide frames that are damaged.
+        # Some encoders count the header's own frame too, and gaps may be damaged frames.
         if n_found < n_stated - 1 - n_gaps or (n_found < n_stated and place > len(data)):
             raise cut_off(path)
     return split(data, starts)
@@ -48,7 +48,7 @@ def scan(path, data, info):
 def _tag_size(data, place):
     """Size of the ID3 or APE tag at `place` in bytes, 0 if there is none."""
     start = data[place : place + 32]
-    if start[:3] == b"ID3" and len(start) >= 10:  # four bytes of seven bits say how long it is
+    if start[:3] == b"ID3" and len(start) >= 10:  # the size is four bytes of seven bits
         size = sum(byte << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True))
         return 10 + size + (10 if start[5] & 0x10 else 0)
     if start[:3] == b"TAG":
@@ -72,7 +72,7 @@ def _frame_size(data, place):
 
 
 def _next_frame(data, place):
-    """Where the next frame is that another frame, a tag or the end follows; else the end."""
+    """Find the next frame that is followed by another frame, a tag or the end; else the end."""
     while (place := data.find(b"\xff", place)) >= 0:
         size = _frame_size(data, place)
         after = place + size
@@ -83,10 +83,10 @@ def _next_frame(data, place):
 
 
 def _stated_frames(data, place):
-    """The number of frames that the frame at `place` states, 0 if it only looks like a header.
+    """Read the number of frames that the header frame at `place` states.
 
     Returns:
-        int or None: None if it is audio.
+        int or None: 0 if it states none; None if the frame is audio.
     """
     header = data[place : place + 4]
     is_mpeg_1, is_mono = header[1] >> 3 & 3 == 3, header[3] >> 6 == 3

@@ -1,4 +1,4 @@
-"""The streams of an Ogg file (Vorbis, Opus, FLAC, Speex), from the headers of its pages."""
+"""Find the streams of Ogg files (Vorbis, Opus, FLAC, Speex) by their page headers."""
 
 import struct
 from dataclasses import replace
@@ -24,7 +24,7 @@ def scan(path, data, info):
             raise cut_off(path)
         is_first = bool(flags & FIRST_OF_STREAM)
         if is_first and was_first:
-            return []  # several streams at a time
+            return []  # several streams in parallel
         if is_first:
             starts.append(place)
         elif last_number.get(stream, number - 1) + 1 != number:
@@ -42,7 +42,7 @@ def scan(path, data, info):
 
 
 def _checksum(page):
-    """The CRC of a page (bytes) in which the CRC is zero."""
+    """Compute the CRC of a page (bytes) whose CRC field is zero."""
     crc = 0
     for byte in page:
         crc ^= byte << 24

@@ -1,4 +1,4 @@
-"""Files inside files: what `cat a.mp3 b.mp3` makes, and samples without a header."""
+"""Files inside files: the result of `cat a.mp3 b.mp3`, and samples without a header."""
 
 import io
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ class Part:
     """A piece of a file that soundfile reads as a file of its own.
 
     Attributes:
-        start (int): its first byte.
-        end (int): the byte after its last.
+        start (int): offset of its first byte.
+        end (int): offset after its last byte.
         options (dict): arguments of `soundfile.SoundFile`, for samples without a header.
-        repairs (dict[int, bytes]): what soundfile is to see instead of what the file has there.
+        repairs (dict[int, bytes]): bytes to read instead of the file's own, by their offset.
     """
 
     start: int
@@ -24,7 +24,7 @@ class Part:
 
 
 class Window(io.RawIOBase):
-    """A part of a file, as soundfile reads it.
+    """A part of a file as a file object.
 
     Args:
         path (Path): the file.
@@ -38,18 +38,18 @@ class Window(io.RawIOBase):
         self.seek(0)
 
     def seek(self, offset, whence=io.SEEK_SET):
-        """Move to an offset in the part, as `io.IOBase.seek` does."""
+        """Move to an offset within the part, as `io.IOBase.seek` does."""
         base = 0
         if whence != io.SEEK_SET:
             base = self.tell() if whence == io.SEEK_CUR else self._length
         return self._file.seek(self._start + max(0, base + offset)) - self._start
 
     def tell(self):
-        """Return the offset in the part."""
+        """Return the offset within the part."""
         return self._file.tell() - self._start
 
     def readinto(self, buffer):
-        """Fill `buffer` as far as the part goes; return the number of bytes."""
+        """Fill `buffer` up to the end of the part; return the number of bytes."""
         left, place = max(0, self._length - self.tell()), self._file.tell()
         n_read = self._file.readinto(memoryview(buffer)[:left])
         for start, repair in self._repairs.items():
@@ -65,10 +65,10 @@ class Window(io.RawIOBase):
 
 
 def cut_off(path):
-    """The error for a file that holds less audio than it declares."""
+    """Make the error for a file that holds less audio than it declares."""
     return InputError(f"{path}: cut off (it holds less audio than it declares); replace the file")
 
 
 def split(data, starts):
-    """Make parts that begin at `starts` (list of int), each of which ends where the next begins."""
+    """Split a file (bytes) into parts that begin at `starts` (list of int)."""
     return [Part(*ends) for ends in zip(starts, [*starts[1:], len(data)], strict=True)]

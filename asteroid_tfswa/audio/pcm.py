@@ -1,21 +1,21 @@
-"""How much audio WAV, AIFF, AU and W64 files hold."""
+"""Find how much audio WAV, AIFF, AU, W64 and CAF files hold."""
 
 import struct
 
 from asteroid_tfswa.audio.parts import Part, cut_off, split
 
-# Headers whose writer did not know the length state none, or about the largest number.
+# A header whose writer did not know the length states 0, or about the largest number.
 LIMITS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 NEAR_LIMIT = 1 << 16
 RIFF = (b"RIFF", b"RIFX", b"RF64")
 TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # what tag editors append
-# Samples that soundfile reads without a header as well.
+# Samples that soundfile can also read without a header.
 RAW_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 TEXT = bytes(range(32, 127)) + b"\t\r\n\0"
 
 
 def states_no_size(size):
-    """Whether the size of the audio in a header (int, bytes) says nothing about it."""
+    """Whether the size of the audio in a header (int, bytes) only stands for "unknown"."""
     return size == 0 or any(abs(size - limit) < NEAR_LIMIT for limit in LIMITS)
 
 
@@ -25,7 +25,8 @@ def scan_wav(path, data, info):
     Args:
         path (Path): the file.
         data (mmap.mmap): its bytes.
-        info (soundfile._SoundFileInfo or None): what soundfile says about it, if it can open it.
+        info (soundfile._SoundFileInfo or None): of `soundfile.info`; None if it cannot open the
+            file.
     """
     if info is not None and info.subtype == "MPEG_LAYER_III":  # soundfile guesses the length
         return []
@@ -38,7 +39,7 @@ def scan_wav(path, data, info):
                 raise cut_off(path)
             after = _end_of_file(data, first + size)
         elif size == 0:
-            after = _end_of_chunks(data, first)  # there may be no audio indeed
+            after = _end_of_chunks(data, first)  # perhaps the file really has no audio
         if after is None:
             return _to_the_end(data, first, width, info) if info is not None else []
         starts.append(place)
@@ -47,7 +48,7 @@ def scan_wav(path, data, info):
 
 
 def _find_audio(data, start):
-    """The first byte of the audio of the RIFF file at `start`, its size, and that of a sample."""
+    """Find the audio of the RIFF file at `start`: its offset, its size and that of a frame."""
     order = ">" if data[start : start + 4] == b"RIFX" else "<"
     place, size_64, width = start + 12, None, 1
     while True:
@@ -63,8 +64,8 @@ def _find_audio(data, start):
 
 
 def _end_of_file(data, end):
-    """Where the file ends whose audio ends at `end`; None if what follows is more audio."""
-    for place in (end, end + 1):  # a byte that evens out the size may be missing
+    """Find the end of the file whose audio ends at `end`; None if more audio follows."""
+    for place in (end, end + 1):  # the padding byte of an odd size may be missing
         if (after := _end_of_chunks(data, place)) is not None:
             return after
     rest = data[end : end + 4096]
@@ -73,7 +74,7 @@ def _end_of_file(data, end):
 
 
 def _end_of_chunks(data, place):
-    """Where the chunks from `place` on end: at the end, or at another file; None if not there."""
+    """Find where the chunks at `place` end, at another file or the end; None if they do not."""
     while place + 8 <= len(data):
         if data[place : place + 4] in RIFF and data[place + 8 : place + 12] == b"WAVE":
             return place
@@ -87,7 +88,7 @@ def _end_of_chunks(data, place):
 
 
 def _to_the_end(data, first, width, info):
-    """The audio from `first` on, whatever its header says."""
+    """The audio from `first` to the end of the file, whatever its header says."""
     if info.frames == (len(data) - first) // width:
         return [Part(0, len(data))]  # soundfile does the same
     if info.subtype not in RAW_SUBTYPES:

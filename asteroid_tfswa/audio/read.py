@@ -1,4 +1,4 @@
-"""Reading audio files of any format: by soundfile, and what that cannot read through ffmpeg."""
+"""Read audio files of any format through soundfile, or else through ffmpeg."""
 
 import contextlib
 import mmap
@@ -18,26 +18,26 @@ from asteroid_tfswa.audio.parts import Part, Window, cut_off
 from asteroid_tfswa.audio.resample import Resampler
 from asteroid_tfswa.errors import InputError
 
-BLOCK = 65536  # samples per channel that are read at once
-SAMPLE_RATES = (100, 10_000_000)  # Hz; beyond these it is a damaged header
+BLOCK = 65536  # samples per channel read at once
+SAMPLE_RATES = (100, 10_000_000)  # Hz; beyond these the header is damaged
 MAX_CHANNELS = 256
 
 
 @dataclass(frozen=True)
 class AudioFile:
-    """An audio file that can be read.
+    """An audio file, as `open_audio` found it.
 
     Attributes:
         path (Path): the file.
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
         n_samples (int or None): length in samples per channel; None if the file declares none.
-        is_exact (bool): whether it has exactly that length. What ffmpeg reads may be a little
+        is_exact (bool): whether that length is exact. Files that ffmpeg reads may be a little
             longer or shorter.
-        is_plain_wav (bool): uncompressed WAV, any part of which soundfile can read.
-        track (int): which of its audio tracks is read, from 1.
+        is_plain_wav (bool): whether it is uncompressed WAV, any part of which soundfile can read.
+        track (int): the audio track that is read, from 1.
         tracks (tuple[str, ...]): language and title of each of its audio tracks, as far as the
-            file names them.
+            file states them.
         layout (tuple[str, ...]): positions of the channels, see `asteroid_tfswa.audio.channels`;
             empty if they are unknown.
     """
@@ -55,11 +55,11 @@ class AudioFile:
 
     @property
     def seconds(self):
-        """Length that the file declares in seconds (float), 0 if it declares none."""
+        """float: length in seconds that the file declares, 0 if it declares none."""
         return (self.n_samples or 0) / self.sample_rate
 
     def measured(self, stop=None):
-        """Find the exact length, which takes decoding where the header cannot be relied on.
+        """Find the exact length, by decoding the file if its header is not exact.
 
         Args:
             stop (threading.Event, optional): see `blocks`.
@@ -76,62 +76,63 @@ class AudioFile:
         """Decode the file.
 
         Args:
-            stop (threading.Event, optional): ends the decoding when it is set.
+            stop (threading.Event, optional): cancels the decoding when set.
 
         Yields:
             np.ndarray: (time, chan), float32, the channels in WAV's order.
 
         Raises:
-            InputError: if the file is damaged, cut off, has no samples, or samples that are not
-                numbers.
-            concurrent.futures.CancelledError: if `stop` has been set.
+            InputError: if the file is damaged, cut off, has no samples, or samples that are NaN or
+                infinite.
+            concurrent.futures.CancelledError: if `stop` is set.
         """
         n_read = 0
-        for block in self._decode():
-            if stop is not None and stop.is_set():
-                raise CancelledError
-            finite = np.isfinite(block).all(axis=1)
-            if not finite.all():
-                where = (n_read + int(finite.argmin())) / self.sample_rate
-                raise InputError(
-                    f"{self.path}: holds samples that are not numbers (NaN or infinite, first at "
-                    f"{where:.2f} s); repair the file"
-                )
-            n_read += len(block)
-            yield block
+        with contextlib.closing(self._decode()) as blocks:  # ends ffmpeg at once, errors included
+            for block in blocks:
+                if stop is not None and stop.is_set():
+                    raise CancelledError
+                finite = np.isfinite(block).all(axis=1)
+                if not finite.all():
+                    where = (n_read + int(finite.argmin())) / self.sample_rate
+                    raise InputError(
+                        f"{self.path}: holds samples that are not numbers (NaN or infinite, first "
+                        f"at {where:.2f} s); repair the file"
+                    )
+                n_read += len(block)
+                yield block
         if n_read == 0:
             raise _no_samples(self.path)
 
 
 def open_audio(path, track=None):
-    """Find out what a file holds, without decoding it.
+    """Find what a file holds, without decoding it.
 
     soundfile reads wav, flac, ogg, opus, mp3 and more; ffmpeg reads everything else, such as m4a,
     stem.mp4 and videos.
 
     Args:
         path (str or Path): the file.
-        track (int, optional): which of its audio tracks to read, from 1. Defaults to the one that
-            players choose (of a stem.mp4 the mixture), which is the first if the file does not say.
+        track (int, optional): the audio track to read, from 1. Defaults to the one that players
+            choose (of a stem.mp4 the mixture), which is the first if the file does not say.
 
     Returns:
         AudioFile: what it holds.
 
     Raises:
-        InputError: if it is missing, empty, no audio, visibly cut off, or has no such track.
+        InputError: if it is missing, empty, not audio, visibly cut off, or has no such track.
     """
     path = Path(path)
     _check_is_file(path)
     try:
         info = soundfile.info(os.fsencode(path))
-    except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that end in .raw
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends in .raw
         info = None
     audio = None
     if parts := structure.examine(path, info):
         with contextlib.suppress(soundfile.LibsndfileError):
             audio = _open_parts(path, parts)
     if audio is None:
-        # A header that soundfile can read was found to say something wrong about the length.
+        # If soundfile can read the header, its length was found to be wrong.
         audio = _open_with_ffmpeg(path, track, is_sure=info is None)
     if track is not None and not 1 <= track <= len(audio.tracks):
         names = ", ".join(f"{i} {label}".strip() for i, label in enumerate(audio.tracks, start=1))
@@ -143,7 +144,7 @@ def _check_is_file(path):
     try:
         found = path.stat()
         is_file = stat.S_ISREG(found.st_mode)
-        if is_file or stat.S_ISDIR(found.st_mode):  # others may block
+        if is_file or stat.S_ISDIR(found.st_mode):  # opening a pipe or device may block
             open(path, "rb").close()
     except OSError as err:
         raise InputError(f"{path}: cannot be read ({err.strerror}); check the name") from err
@@ -159,17 +160,17 @@ def _check_spec(path, sample_rate, n_channels):
     low, high = SAMPLE_RATES
     if not low <= sample_rate <= high:
         raise InputError(
-            f"{path}: states a sample rate of {sample_rate} Hz, which cannot be ({low} to {high} "
-            "can); repair its header or replace the file"
+            f"{path}: states a sample rate of {sample_rate} Hz, possible are {low} to {high}; "
+            "repair its header or replace the file"
         )
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise InputError(
-            f"{path}: states {n_channels} channels, which cannot be (1 to {MAX_CHANNELS} can); "
-            "repair its header or replace the file"
+            f"{path}: states {n_channels} channels, possible are 1 to {MAX_CHANNELS}; repair its "
+            "header or replace the file"
         )
 
 
-# --- by soundfile ---
+# --- Through soundfile ---
 
 
 def _open_parts(path, parts):
@@ -224,14 +225,14 @@ def _open_part(path, part):
 def _decode_parts(path, parts, sample_rate, n_channels, order):
     """Decode parts one after another, at the sample rate and number of channels of the first.
 
-    The channels come in the order that `order` (list of int, optional) gives.
+    `order` (list of int, optional) lists the file's channels in WAV's order.
     """
     for part in parts:
         n_read = 0
         try:
             with _open_part(path, part) as reader:
                 resampler = Resampler(reader.samplerate, sample_rate, n_channels)
-                # Unlike this, reader.blocks() fills up a file that is cut off with old samples.
+                # reader.blocks() would fill up a file that is cut off with old samples.
                 while len(block := reader.read(BLOCK, dtype="float32", always_2d=True)):
                     n_read += len(block)
                     if block.shape[1] != n_channels:
@@ -249,7 +250,7 @@ def _decode_parts(path, parts, sample_rate, n_channels, order):
             raise cut_off(path)
 
 
-# --- by ffmpeg ---
+# --- Through ffmpeg ---
 
 
 def _open_with_ffmpeg(path, track, is_sure):

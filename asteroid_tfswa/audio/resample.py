@@ -1,4 +1,4 @@
-"""Changing the sample rate of a stream."""
+"""Resample streams of audio."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from asteroid_tfswa.errors import InputError
 
 
 class Resampler:
-    """Resample blocks of audio as they come, without delay or gaps between them.
+    """Resample blocks of audio as they arrive, without delay or gaps.
 
     Args:
         from_rate (float): sample rate of the input in Hz.
@@ -22,7 +22,7 @@ class Resampler:
         self._stream = None
         if from_rate != to_rate:
             try:
-                import soxr  # needed by few, so that the package can be used without it
+                import soxr  # optional: few songs need resampling
             except ImportError as err:
                 raise InputError(
                     f"resampling from {from_rate:g} to {to_rate:g} Hz needs the package soxr: pip "
@@ -31,12 +31,12 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_rate, to_rate, n_channels, dtype="float32")
 
     def __call__(self, block):
-        """Give what can be given after `block`, (time, chan): an array (time, chan)."""
+        """Resample a block, (time, chan); return what is complete so far, (time, chan)."""
         if self._stream is None:
             return block
         return self._stream.resample_chunk(np.ascontiguousarray(block, dtype="float32"))
 
     def flush(self):
-        """Give the rest, (time, chan); once, after the last block."""
+        """Return the rest, (time, chan). Call it once, after the last block."""
         rest = np.empty((0, self.n_channels), "float32")
         return rest if self._stream is None else self._stream.resample_chunk(rest, last=True)

@@ -1,8 +1,8 @@
-"""What an audio file holds, whatever its header says.
+"""Find what an audio file holds, whatever its header says.
 
-Headers state no length (written to a pipe, left by a crash), too little (files joined by `cat`, Ogg
-recorded from a stream) or too much (cut off), and libsndfile believes them. So what it says is
-compared with the units that the container consists of, which costs no decoding.
+libsndfile trusts headers. They may state no length (written to a pipe, left by a crash), too little
+(files joined by `cat`, Ogg recorded from a stream) or too much (cut off). So the header is compared
+with the frames, pages or chunks of the file, without decoding.
 """
 
 import contextlib
@@ -24,27 +24,27 @@ SCANS = {
     "OGG": ogg.scan,
     "FLAC": flac.scan,
 }
-# What soundfile refuses if several follow one another or no length is stated.
+# Formats that soundfile refuses if several files follow one another or no length is stated.
 UNOPENED = {b"RIFF": "WAV", b"RF64": "WAV", b"caff": "CAF"}
 
 
 def examine(path, info=None):
-    """Find the files that a file consists of, as a rule itself alone.
+    """Find the files that a file consists of, usually only itself.
 
     Args:
         path (Path): the file.
-        info (soundfile._SoundFileInfo, optional): what soundfile says about it, if it can open it.
+        info (soundfile._SoundFileInfo, optional): of `soundfile.info`, if it can open the file.
 
     Returns:
-        list[Part]: the parts, each of which soundfile reads to its end; none if there is something
-        that only ffmpeg reads.
+        list[Part]: the parts, each of which soundfile reads to its end; empty if only ffmpeg can
+        read the whole file.
 
     Raises:
         InputError: if the file states a length and holds less.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         parts = [Part(0, len(data))]
-        # Headers that end too early: what counts is then whether the audio can be decoded.
+        # For a header that ends too early, decoding decides.
         with contextlib.suppress(struct.error, IndexError):
             kind = info.format if info is not None else UNOPENED.get(data[:4])
             if kind in SCANS:

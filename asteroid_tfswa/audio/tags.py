@@ -1,4 +1,4 @@
-"""Tags and covers: a song's, given to its stems."""
+"""Copy tags and covers from a song to its stems."""
 
 import base64
 import contextlib
@@ -11,21 +11,21 @@ from mutagen.mp4 import MP4Cover
 
 FIELDS = ("title", "artist", "albumartist", "album", "date", "tracknumber", "discnumber", "genre")
 FIELDS += ("composer", "copyright")
-FORMATS = (".mp3", ".flac", ".ogg")  # WAV has no tags that all readers know
+FORMATS = (".mp3", ".flac", ".ogg")  # WAV has no tags that all players read
 FRONT_COVER = 3  # type of picture, as ID3 and FLAC number them
 MAX_TEXT = 10_000  # characters
-MAX_PICTURE = 10_000_000  # bytes; a block of a FLAC file ends at 16 MiB
+MAX_PICTURE = 10_000_000  # bytes; a FLAC block is limited to 16 MiB
 
 
 def copy_tags(source, target, stem):
-    """Give a stem the tags and covers of its song, and the stem's name in the title.
+    """Copy the tags and covers of a song to a stem, and add the stem's name to the title.
 
-    Damaged tags are left out. Known are those of mp3, flac, ogg, opus and m4a.
+    Reads the tags of mp3, flac, ogg, opus and m4a files. Damaged tags are skipped.
 
     Args:
         source (Path): the song.
         target (Path): the stem. Only mp3, flac and ogg get tags.
-        stem (str): its name, as in "Song (vocals)".
+        stem (str): its name; the title becomes "Song (vocals)".
 
     Raises:
         OSError: if the stem cannot be written.
@@ -33,7 +33,7 @@ def copy_tags(source, target, stem):
     if target.suffix not in FORMATS:
         return
     tags, pictures = {}, []
-    # Whatever a file has for tags, mutagen may stumble over it; the stems are worth more.
+    # mutagen may raise anything on damaged tags, which must not cost the user the stems.
     with contextlib.suppress(Exception):
         tags = _read_tags(source)
         pictures = _read_pictures(source)
@@ -54,20 +54,20 @@ def _read_tags(source):
     file = mutagen.File(source, easy=True)
     tags = {}
     for field in FIELDS:
-        with contextlib.suppress(Exception):  # one that cannot be read leaves the others
+        with contextlib.suppress(Exception):  # keep the fields that can be read
             texts = [_plain(text) for text in file.tags[field]]
             tags[field] = [text for text in texts if text]
     return {field: texts for field, texts in tags.items() if texts}
 
 
 def _plain(text):
-    """Text without what a tag cannot hold."""
+    """Remove what a tag cannot hold from a text."""
     text = str(text).replace("\0", " ").encode("utf-8", "replace").decode()
     return text[:MAX_TEXT].strip()
 
 
 def _read_pictures(source):
-    """Pictures as FLAC has them, which is what ID3 has too."""
+    """Read pictures as FLAC pictures, which have the fields of ID3's."""
     file = mutagen.File(source)
     tags = file.tags if file.tags is not None else {}
     pictures = list(getattr(file, "pictures", []))
@@ -93,7 +93,7 @@ def _picture(data, mime, kind=FRONT_COVER, description=""):
 def _write_id3(target, tags, pictures):
     easy = EasyID3()
     for field, texts in tags.items():
-        with contextlib.suppress(ValueError):  # a date that is none
+        with contextlib.suppress(ValueError):  # an invalid date
             easy[field] = texts
     easy.save(target)
     if pictures:

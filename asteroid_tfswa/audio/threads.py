@@ -1,18 +1,18 @@
-"""Reading ahead of the work and writing behind it, in threads of their own."""
+"""Read ahead and write behind in threads."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-DEPTH = 2  # items that wait on either side: enough to overlap, little to hold
+DEPTH = 2  # items that wait on either side: enough to overlap, few to hold in memory
 
 _END = object()
 
 
 def _start_thread():
-    """A pool of one thread that runs already.
+    """Make a pool of one thread, already running.
 
-    Ctrl-C in the moment in which a pool starts a thread hides it from the pool, which then does not
-    wait for it. So that moment is over before there is work to wait for.
+    A Ctrl-C that arrives while a pool starts its thread leaves the pool unaware of it, so nothing
+    waits for that thread. Start it before there is work.
     """
     pool = ThreadPoolExecutor(1)
     pool.submit(int).result()
@@ -20,11 +20,11 @@ def _start_thread():
 
 
 def read_ahead(items):
-    """Draw items in a thread, a few before they are needed.
+    """Take items from a generator in a thread, a few before they are needed.
 
     Args:
-        items (generator): what to draw from; what it raises is raised here, in its place. It is
-            closed, in the thread too, when this generator ends or is closed.
+        items (generator): the source. Its exceptions are raised here, in order. It is closed, also
+            in the thread, when this generator ends or is closed.
 
     Yields:
         the items.
@@ -40,13 +40,13 @@ def read_ahead(items):
 
 
 class WriteBehind:
-    """Call a function in a thread, in order, and wait only when it is far behind.
+    """Call a function in a thread, in order; the caller waits only when it is far behind.
 
-    A context manager: its end waits for the calls that are left. What a call raises is raised by
-    the next one or at the end.
+    A context manager: its end waits for the remaining calls. An exception of a call is raised by a
+    later call or at the end.
 
     Args:
-        work (callable): takes one item.
+        work (callable): the function, which takes one item.
     """
 
     def __init__(self, work):
@@ -58,7 +58,7 @@ class WriteBehind:
         return self
 
     def __call__(self, item):
-        """Hand over an item."""
+        """Queue a call for an item."""
         if len(self._pending) > DEPTH:
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._work, item))

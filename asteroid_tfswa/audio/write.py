@@ -1,4 +1,4 @@
-"""Writing audio files."""
+"""Write audio files."""
 
 import io
 import os
@@ -21,13 +21,13 @@ SUBTYPES = {
     ("mp3", None): "MPEG_LAYER_III",
 }
 DEFAULT_BITS = {"wav": 32, "flac": 24, "ogg": None, "mp3": None}
-# About 256 kbit/s for ogg, 320 for mp3: nobody separates music to hear the codec.
+# About 256 kbit/s for ogg, 320 for mp3: the codec should not be heard.
 ENCODING = {
     "ogg": {"compression_level": 0.2},
     "mp3": {"compression_level": 0.0, "bitrate_mode": "CONSTANT"},
 }
-PIECE = 8192  # samples that are encoded at once; libsndfile crashes on long ones for ogg
-WAV_LIMIT = 3_000_000_000  # bytes; sizes in a WAV header end at 4 GiB, and lengths may be estimates
+PIECE = 8192  # samples written at once; libsndfile crashes on long pieces of ogg
+WAV_LIMIT = 3_000_000_000  # bytes; a WAV header holds up to 4 GiB, and lengths may be estimates
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class AudioFormat:
             flac; the others have none.
 
     Raises:
-        InputError: if there is no such format.
+        InputError: if no such format exists.
     """
 
     ext: str = "wav"
@@ -60,17 +60,17 @@ class AudioFormat:
 
     @property
     def clips(self):
-        """Whether samples beyond 1 are lost (bool)."""
+        """bool: whether samples beyond full scale are clipped."""
         return self.bits != 32
 
     def layout(self, n_channels):
-        """Positions of the channels in the order of the format; none if it has no fixed ones.
+        """Find the fixed channel layout of the format.
 
         Args:
-            n_channels (int): their number.
+            n_channels (int): the number of channels.
 
         Returns:
-            tuple[str, ...]: see `asteroid_tfswa.audio.channels`.
+            tuple[str, ...]: see `asteroid_tfswa.audio.channels`; empty if the format has none.
         """
         return (
             {"ogg": channels.VORBIS, "flac": channels.USUAL}.get(self.ext, {}).get(n_channels, ())
@@ -83,11 +83,11 @@ class AudioFormat:
         """Open a `soundfile.SoundFile` for writing.
 
         Args:
-            file (Path or file object): where to.
+            file (Path or file object): the destination.
             sample_rate (int): in Hz.
             n_channels (int): channels.
-            n_samples (int or None): the length to come, None if it is not known: WAV files too
-                long for their header, or perhaps so, become RF64. Default 0.
+            n_samples (int or None): length in samples, None if unknown. WAV files that are, or may
+                become, too long for their header are written as RF64. Default 0.
 
         Returns:
             soundfile.SoundFile: the file.
@@ -104,7 +104,7 @@ class AudioFormat:
         )
 
     def check(self, sample_rate, n_channels):
-        """Raise InputError if the format cannot hold that sample rate or number of channels."""
+        """Raise InputError if the format does not support the sample rate or the channels."""
         try:
             with self.open(io.BytesIO(), sample_rate, n_channels) as file:
                 file.write(np.zeros((1, n_channels), "float32"))
@@ -125,12 +125,12 @@ class AudioWriter:
         form (AudioFormat): its format.
         sample_rate (int): in Hz.
         n_channels (int): channels.
-        n_samples (int or None): the length to come, None if it is not known.
+        n_samples (int or None): length in samples, None if unknown.
         layout (tuple[str, ...]): positions of the channels, see `asteroid_tfswa.audio.channels`.
-            Defaults to the usual ones of that number of channels.
+            Defaults to the usual layout of that number of channels.
 
     Raises:
-        OSError: now, in `write` or at the end, if the file cannot be written.
+        OSError: here, in `write` or at the end, if the file cannot be written.
     """
 
     def __init__(self, path, form, sample_rate, n_channels, n_samples, layout=()):
@@ -159,7 +159,7 @@ class AudioWriter:
     def _try(self, call, *args):
         try:
             return call(*args)
-        # soundfile asserts that all that it was given has been written.
+        # soundfile asserts that everything was written.
         except (soundfile.LibsndfileError, AssertionError) as err:
             raise OSError(f"{self.path.parent}: cannot be written to; is the disk full?") from err
 
@@ -172,7 +172,7 @@ def write_wav(path, blocks, sample_rate, n_channels, n_samples):
         blocks (Iterable[np.ndarray]): (time, chan) each.
         sample_rate (int): in Hz.
         n_channels (int): channels.
-        n_samples (int or None): the length to come, None if it is not known.
+        n_samples (int or None): length in samples, None if unknown.
 
     Raises:
         OSError: if the file cannot be written.
@@ -183,11 +183,11 @@ def write_wav(path, blocks, sample_rate, n_channels, n_samples):
 
 
 def _complete_header(path, mask):
-    """Correct what libsndfile writes in the header of a WAV file; others stay as they are.
+    """Correct the header that libsndfile writes for a WAV file; do nothing for other formats.
 
     Args:
         path (Path): the file.
-        mask (int): the channel mask, for files that have one: libsndfile knows few layouts.
+        mask (int): the channel mask, written if the header has one: libsndfile knows few layouts.
     """
     with open(path, "r+b") as file:
         header = file.read(512)
@@ -197,8 +197,8 @@ def _complete_header(path, mask):
         if header[format_chunk : format_chunk + 2] == b"\xfe\xff":  # WAVE_FORMAT_EXTENSIBLE
             file.seek(format_chunk + 20)
             file.write(struct.pack("<I", mask))
-        # Float WAV notes the time of writing; without it equal audio gives equal files.
+        # Float WAV holds the time of writing; without it equal audio gives equal files.
         peak_chunk = header.find(b"PEAK")
         if peak_chunk >= 0:
-            file.seek(peak_chunk + 12)  # behind the chunk's name, its size and its version
+            file.seek(peak_chunk + 12)  # after the chunk's name, size and version
             file.write(bytes(4))

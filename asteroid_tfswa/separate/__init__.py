@@ -1,6 +1,6 @@
-"""Separation of long audio: overlapping chunks, from file to files, at constant memory.
+"""Separate long audio in overlapping chunks, at constant memory.
 
-`separate_wav` separates tensors, `separate_blocks` streams, `separate_file` a file and
+`separate_wav` separates tensors, `separate_blocks` streams, `separate_file` one file and
 `separate_files` many.
 """
 

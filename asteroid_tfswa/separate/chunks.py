@@ -1,4 +1,4 @@
-"""Cutting a stream into overlapping chunks, and joining what becomes of them without seams."""
+"""Cut a stream into overlapping chunks, and join their outputs without seams."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 @dataclass
 class _Chunk:
-    """Audio (chan, time) for the network, and which part of its output is used."""
+    """Audio (chan, time) for the network, and the part of the output that is used."""
 
     audio: torch.Tensor
     begin: int = 0
@@ -18,24 +18,24 @@ class _Chunk:
 def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0):
     """Separate a stream in overlapping chunks.
 
-    In the overlap one chunk fades into the next over its middle half: the fades sum to one, and the
-    samples nearest to the end of a chunk, which lack context, are not used. All chunks are of
-    `size`, the last one too (it begins earlier), unless there is less audio than that.
+    Chunks fade into each other over the middle half of their overlap. The fades sum to one, and the
+    samples nearest to the end of a chunk, which lack context, are not used. The last chunk begins
+    early enough to have `size` samples too, unless the audio is shorter than that.
 
     Args:
-        run (callable): chunks (batch, chan, time) to sources (batch, n_src, chan, time).
+        run (callable): maps chunks (batch, chan, time) to sources (batch, n_src, chan, time).
         blocks (iterable of torch.Tensor): audio, (chan, time) each, of any lengths.
         size (int): samples of a chunk.
         n_overlap (int): samples that a chunk shares with the next, at most half of `size`.
         batch_size (int): chunks that are run at once.
-        offset (int): samples by which the joins come earlier, less than ``size - n_overlap``.
-            Default 0.
+        offset (int): samples by which all joins are moved forward in time, less than
+            ``size - n_overlap``. Default 0.
 
     Yields:
         torch.Tensor: sources, (n_src, chan, time) each, together as long as the input.
     """
     fade_in = _fade_in(n_overlap)
-    tail = None  # the faded end of the chunk before
+    tail = None  # the faded end of the previous chunk
     for batch in _batches(_cut(blocks, size, size - n_overlap, n_overlap, offset), batch_size):
         out = run(torch.stack([chunk.audio for chunk in batch]))  # (batch, n_src, chan, time)
         for chunk, sources in zip(batch, out):
@@ -58,8 +58,8 @@ def _fade_in(n):
 
 
 def _cut(blocks, size, hop, n_overlap, offset):
-    """Cut a stream into chunks of `size`; yields `_Chunk`."""
-    past, held = None, None  # what the chunk before had ahead of `held`, which the next begins with
+    """Cut a stream into chunks of `size`; yield each `_Chunk`."""
+    past, held = None, None  # `held` begins the next chunk; `past` is the audio just before it
     step = hop - offset  # from the first chunk to the second
     for block in blocks:
         held = block if held is None else torch.cat([held, block], dim=-1)
@@ -75,7 +75,7 @@ def _cut(blocks, size, hop, n_overlap, offset):
 
 
 def _batches(chunks, batch_size):
-    """Lists of chunks, which are equally long in each."""
+    """Group chunks into lists; the chunks of a list have the same length."""
     batch = []
     for chunk in chunks:
         if batch and chunk.audio.shape != batch[0].audio.shape:

@@ -1,4 +1,4 @@
-"""Names of the files that stems are written to."""
+"""Name the files that stems are written to."""
 
 import os
 import string
@@ -16,19 +16,19 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
 
     Args:
         path (str or Path): the song.
-        output_dir (str or Path): folder of all songs; the files always lie in it.
+        output_dir (str or Path): folder of all songs; the files never leave it.
         output (str): template of a name in it, with the fields ``{song}``: the song's name without
             suffix, ``{stem}``, ``{ext}``: the suffix of the format, ``{ext_in}``: that of the song,
             ``{folder}``: the name of the folder that the song is in, and ``{path}``: `folder`.
         stems (list of str): names of the stems.
         ext (str): suffix of the format, without dot.
-        folder (str): where the song lies in the folder that was given as input. Default ``"."``.
+        folder (str): the song's folder, relative to the input folder. Default ``"."``.
 
     Returns:
         list[Path]: one for each stem.
 
     Raises:
-        InputError: if the template cannot be used, gives several stems one name or the name of the
+        InputError: if the template is invalid, gives several stems one name or the name of the
             song, or if a file cannot have that name.
     """
     check_template(output, stems)
@@ -53,7 +53,7 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
 
 
 def check_template(output, stems):
-    """Check that a template has only the fields of `stem_paths`, plain, and stays in its folder.
+    """Check that a template has only the plain fields of `stem_paths`, and stays in its folder.
 
     Args:
         output (str): the template.
@@ -71,7 +71,7 @@ def check_template(output, stems):
         name in FIELDS and (spec, conversion) == ("", None) for name, spec, conversion in fields
     ):
         known = ", ".join(f"{{{name}}}" for name in FIELDS)
-        raise InputError(f"output: '{output}' must be a name with the fields {known} as they are")
+        raise InputError(f"output: '{output}' must be a name with no fields but {known}")
     *folders, name = output.split("/")
     if name in ("", ".", "..") or "\0" in output:
         raise InputError(f"output: '{output}' must end with the name of a file")
@@ -89,7 +89,7 @@ def song_fields(path, folder="."):
 
     Args:
         path (Path): the song.
-        folder (str): where it lies in the folder that was given as input. Default ``"."``.
+        folder (str): its folder, relative to the input folder. Default ``"."``.
 
     Returns:
         dict[str, str]: "song", "ext_in", "folder" and "path".
@@ -98,7 +98,7 @@ def song_fields(path, folder="."):
         song, suffix = path.name[: -len(".stem.mp4")], path.name[-len(".stem.mp4") :]
     else:
         song, suffix = os.path.splitext(path.name)
-    if not song.strip(". "):  # "..": no name for a folder
+    if not song.strip(". "):  # such as "..", which cannot name a folder
         song = path.name
     return {
         "song": song,
@@ -109,15 +109,15 @@ def song_fields(path, folder="."):
 
 
 def tell_apart(song, other, output):
-    """Say how two songs whose stems have the same names can be told apart.
+    """Say how to give the stems of two songs different names.
 
     Args:
-        song (dict[str, str]): values of `song_fields`.
-        other (dict[str, str]): those of the other song.
+        song (dict[str, str]): `song_fields` of one song.
+        other (dict[str, str]): `song_fields` of the other.
         output (str): the template that gives them the same names.
 
     Returns:
-        str: the end of a sentence.
+        str: the remedy, to end a message with.
     """
     for name in ("path", "ext_in", "folder"):
         if song[name] != other[name] and f"{{{name}}}" not in output:

@@ -1,4 +1,4 @@
-"""Running chunks through a model, with less at once when memory runs out."""
+"""Run chunks through a model, fewer or shorter ones when memory runs out."""
 
 import contextlib
 import threading
@@ -14,17 +14,17 @@ PRECISIONS = ("32", "bf16", "auto")
 SHORTEST = 1.0  # seconds; shorter chunks give the network too little context
 TRIM_EVERY = 4  # chunks on the CPU; trimming costs time, so not after every chunk
 
-_modes = {}  # models that separate now: how many times, and the modes of their modules before
+_modes = {}  # models in use: by how many, and the former modes of their modules
 _modes_guard = threading.Lock()
 
 
 @contextlib.contextmanager
 def evaluating(model):
-    """Have a model in evaluation mode, in any number of threads at once.
+    """Keep a model in evaluation mode, for any number of threads at once.
 
     Args:
-        model (nn.Module): the model. When the last block has ended, each of its modules has the
-            mode that it had before the first began.
+        model (nn.Module): the model. When the last block ends, each of its modules returns to the
+            mode that it had before the first block.
     """
     with _modes_guard:
         n_users, before = _modes.get(model) or (0, {m: m.training for m in model.modules()})
@@ -44,18 +44,18 @@ def evaluating(model):
 
 
 class ChunkRunner:
-    """Run chunks through a model on the device where it is.
+    """Run chunks through a model on its device.
 
-    When memory runs out the batch is halved, then the chunks are, with one warning, and what
-    failed is run again.
+    When memory runs out, first the batch and then the chunks are halved, with a warning each time,
+    and what failed is run again.
 
     Args:
         model (MusicModel): the model, in evaluation mode.
-        overlap (float): share of a chunk that overlaps the next, if chunks must be made shorter.
-        precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it, else 32.
+        overlap (float): share of a chunk that overlaps the next, for chunks that are halved.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU that supports it, else 32.
 
     Raises:
-        ValueError: if `precision` is unknown.
+        InputError: if `precision` is unknown.
     """
 
     def __init__(self, model, overlap, precision):
@@ -91,7 +91,7 @@ class ChunkRunner:
             return torch.cat([self(part) for part in chunks.split(self.max_batch)])
         if size > self.max_size:
             n_overlap = round(self.max_size * self.overlap)
-            # The batch is one chunk by now: a stream of one block.
+            # The batch is a single chunk by now: a stream of one block.
             parts = overlap_add(self, chunks, self.max_size, n_overlap, batch_size=1)
             return torch.cat(list(parts), dim=-1)[None]
         try:
@@ -129,16 +129,16 @@ class ChunkRunner:
             ) from err
         warnings.warn(
             f"out of memory on {self.device}: continuing with smaller batches or shorter chunks; "
-            "choose smaller ones to save the attempts",
+            "set a smaller batch or segment to avoid this",
             stacklevel=2,
         )
 
 
 def channel_groups(n_channels, in_channels):
-    """How the channels of a file go through a model of fewer: as (3, 2) gives [2, 1].
+    """Group the channels of a file for a model with fewer: 3 channels for a stereo model as [2, 1].
 
-    Neighbours go together, as many as the model takes (front left and right, then the next two);
-    those that are left over go one by one as mono. No channel is mixed into another.
+    Neighbouring channels form groups of the model's size (front left and right, then the next two).
+    The remaining channels go one by one, as mono. No channel is mixed into another.
 
     Args:
         n_channels (int): channels of the file.

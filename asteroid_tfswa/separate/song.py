@@ -1,4 +1,4 @@
-"""Separation of one file: read, separate and written at the same time."""
+"""Separate one file: reading, separating and writing at the same time."""
 
 import contextlib
 import warnings
@@ -17,7 +17,7 @@ from asteroid_tfswa.separate.names import OUTPUT, stem_paths
 from asteroid_tfswa.separate.stems import StemPlan, open_stems, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
 
-PIECE = 16384  # samples finished at once: small blocks of memory are used again, large ones pile up
+PIECE = 16384  # samples finished at once: small memory blocks are reused, large ones pile up
 
 
 def separate_file(
@@ -36,22 +36,23 @@ def separate_file(
     """Separate a file into one file per stem, at constant memory.
 
     The stems have the sample rate, the channels and, to the sample, the length of the file, and the
-    level that they have in it. They appear when all are complete, over files of their names.
+    level that they have in it. They appear together when all are complete, and replace files of the
+    same names.
 
     Args:
         model (MusicModel): the model, on any device.
         path (str or Path): a file that soundfile or ffmpeg reads.
-        output_dir (str or Path): where the stems go. Default ``"separated"``.
-        output (str): their names in it, with the fields of `stem_paths`. By default
+        output_dir (str or Path): the output folder. Default ``"separated"``.
+        output (str): template of the stems' names in it, see `stem_paths`. By default
             ``{song}/{stem}.{ext}``.
         stems (list of str, optional): the sources to write. Defaults to all.
-        two_stems (str, optional): a source that is written with the rest, as ``no_<source>``.
+        two_stems (str, optional): a source to write, together with the rest as ``no_<source>``.
         mixture_consistency (bool): make the sources add up to the input, see `StemPlan`.
             Default False.
         form (AudioFormat): format of the stems. Defaults to 32-bit float WAV.
-        clip (str): what happens to stems that would clip in `form`, see `StemPlan`.
+        clip (str): how to treat stems that would clip in `form`, see `StemPlan`.
             Default ``"rescale"``.
-        track (int, optional): which audio track of the file to separate, see `open_song`.
+        track (int, optional): the audio track to separate, see `open_song`.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts`, `precision` and `progress` of
             `separate_blocks`.
 
@@ -59,8 +60,8 @@ def separate_file(
         list[Path]: the files, in the order of the sources.
 
     Raises:
-        InputError: if the file cannot be read, an option cannot be used, or another run is writing
-            to the folder of the stems.
+        InputError: if the file cannot be read, an option is invalid, or another run is writing to
+            the folder of the stems.
         OSError: if a stem cannot be written.
         concurrent.futures.CancelledError: if `progress` returned False.
     """
@@ -71,12 +72,12 @@ def separate_file(
 
 
 def open_song(path, track=None):
-    """Find out what a song's file holds; a warning tells of tracks that are not separated.
+    """Find what a song's file holds; warn about audio tracks that are not separated.
 
     Args:
         path (str or Path): the file.
-        track (int, optional): which of its audio tracks to read, from 1. Defaults to the one that
-            players choose (of a stem.mp4 the mixture).
+        track (int, optional): the audio track to read, from 1. Defaults to the one that players
+            choose (of a stem.mp4 the mixture).
 
     Returns:
         AudioFile: what it holds.
@@ -101,24 +102,26 @@ def file_separate(
 ):
     """Separate a file with the arguments and file names of `asteroid.separate.file_separate`.
 
-    Unlike that one it keeps all channels, the level, and memory constant. The files are 32-bit
-    float WAV, named ``<file>_est1.wav``, ``<file>_est2.wav`` ... in the order of ``model.sources``.
+    Unlike that function it keeps all channels and the level, and needs constant memory. The files
+    are 32-bit float WAV, named ``<file>_est1.wav``, ``<file>_est2.wav`` ... in the order of
+    ``model.sources``.
 
     Args:
         model (MusicModel): the model.
         filename (str or Path): a file that soundfile or ffmpeg reads.
-        output_dir (str or Path, optional): where the files go. Defaults to that of `filename`.
-        force_overwrite (bool): whether to write over files that exist; otherwise nothing is done,
-            with a warning. Default False.
-        resample (bool): whether to resample a file of another sample rate than the model's, and the
-            sources back; else such a file is an error. Default False.
+        output_dir (str or Path, optional): the output folder. Defaults to that of `filename`.
+        force_overwrite (bool): whether to overwrite existing files; otherwise they are kept, with a
+            warning. Default False.
+        resample (bool): whether to resample a file whose sample rate is not the model's, and the
+            sources back; otherwise such a file is an error. Default False.
         **kwargs: options of `separate_blocks`.
 
     Returns:
         list[Path]: the files.
 
     Raises:
-        InputError: if the file cannot be read or does not fit.
+        InputError: if the file cannot be read.
+        SampleRateError: if its sample rate is not the model's, and `resample` is False.
         OSError: if a file cannot be written.
     """
     filename = Path(filename)
@@ -143,8 +146,7 @@ def file_separate(
 def separate_audio(model, audio, paths, plan, **kwargs):
     """Separate an `AudioFile` to the files `paths`, one for each of ``plan.names``.
 
-    Reading and resampling run in one thread, resampling back and encoding in others, beside the
-    model.
+    One thread reads and resamples, others resample back and encode, while the model runs.
 
     Args:
         model (MusicModel): the model.
@@ -169,7 +171,7 @@ def separate_audio(model, audio, paths, plan, **kwargs):
 
 
 def _resampled(audio, to_rate, mixture):
-    """Blocks at the model's rate; as they are read they are added to `mixture` too."""
+    """Yield blocks at the model's rate; append them to `mixture` as they are read."""
     resampler = Resampler(audio.sample_rate, to_rate, audio.n_channels)
     with contextlib.closing(audio.blocks()) as blocks:
         for block in blocks:
@@ -179,7 +181,7 @@ def _resampled(audio, to_rate, mixture):
 
 
 class _Mixture:
-    """The input from where it has been read to where its stems have been written."""
+    """The part of the input that has been read and whose stems have not been written yet."""
 
     def __init__(self):
         self._blocks, self._start, self.n_samples = deque(), 0, 0
@@ -189,7 +191,7 @@ class _Mixture:
         self.n_samples += len(block)
 
     def take(self, n):
-        """The next `n` samples, (n, chan)."""
+        """Remove and return the next `n` samples, (n, chan)."""
         parts = []
         while n > 0:
             part = self._blocks[0][self._start : self._start + n]
@@ -203,7 +205,7 @@ class _Mixture:
 
 
 class _Finisher:
-    """From the model's sources to stems of the file's sample rate and length."""
+    """Turn the model's sources into stems of the file's sample rate and length."""
 
     def __init__(self, audio, model, plan, write):
         self.audio, self.plan, self.write = audio, plan, write
@@ -213,15 +215,15 @@ class _Finisher:
         self.n_written = 0
 
     def __call__(self, sources):
-        """Write what follows from sources, (n_src, chan, time); None ends the song."""
+        """Write the stems of sources, (n_src, chan, time); None ends the song."""
         if sources is None:
-            # Resampled twice, a stream may have a sample more or less than it had.
+            # Resampling twice may change the length by a sample.
             block = self.resampler.flush()
             missing = self.mixture.n_samples - self.n_written - len(block)
             self._write(np.pad(block, ((0, max(missing, 0)), (0, 0))))
             return
-        # Only NumPy here: torch in a second thread would start threads of its own, as many as there
-        # are processors, which slow down those of the model.
+        # Only NumPy here: torch in a second thread would start a second set of threads, which slow
+        # down those of the model.
         if not np.isfinite(sources).all():
             raise InputError(
                 f"{self.audio.path}: the model's output is not a number; use another precision or "

@@ -1,4 +1,4 @@
-"""Separation of many files: continuing after one that fails, and reporting at the end."""
+"""Separate many files: continue after one that fails, and report at the end."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ MAX_JOBS, MAX_TRACK = 64, 999
 
 @dataclass
 class Report:
-    """What became of many files.
+    """The outcome for many files.
 
     Attributes:
         done (list of Path): songs that were separated.
@@ -46,7 +46,7 @@ class Report:
     stems: dict = field(default_factory=dict)
 
     def finish(self, song, stems, skipped):
-        """Note a song whose stems exist now.
+        """Record a song whose stems exist now.
 
         Args:
             song (Path): the song.
@@ -57,15 +57,15 @@ class Report:
         self.stems[song] = stems
 
     def fail(self, given, reason):
-        """Note why an input failed, and show it at once.
+        """Record why an input failed, and print it at once.
 
         Args:
             given (str or Path): the input.
-            reason (str or Exception): the reason. An exception that is not about the input, but a
-                bug, is raised.
+            reason (str or Exception): the reason. A `RuntimeError` other than for missing memory
+                is a bug, and is raised.
         """
-        is_user_s = isinstance(reason, InputError)
-        if isinstance(reason, (RuntimeError, MemoryError)) and not is_user_s:
+        is_bug_or_memory = isinstance(reason, (RuntimeError, MemoryError))
+        if is_bug_or_memory and not isinstance(reason, InputError):
             if not is_out_of_memory(reason):
                 raise reason
             reason = "not enough memory to separate it; close other programs"
@@ -100,18 +100,17 @@ def separate_files(
         model (MusicModel): the model, on any device.
         inputs (list of str or Path): see `find_songs`.
         output_dir, output, stems, two_stems, mixture_consistency, form, clip: see `separate_file`;
-            the field ``{path}`` is where a song lies in the folder that was given as input.
+            the field ``{path}`` is the song's folder relative to the input folder.
         overwrite (bool): also separate songs whose stems all exist. Default False.
-        n_jobs (int): songs at a time, 1 to 64. Default 1.
-        track (int, optional): which audio track of each file to separate, 1 to 999, see
-            `open_song`.
+        n_jobs (int): songs separated at the same time, 1 to 64. Default 1.
+        track (int, optional): the audio track of each file to separate, 1 to 999, see `open_song`.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts` and `precision` of `separate_blocks`.
 
     Returns:
-        Report: what became of each.
+        Report: the outcome for each song.
 
     Raises:
-        InputError: if an option cannot be used with this model.
+        InputError: if an option is invalid or does not fit the model.
     """
     integer("jobs", n_jobs, MAX_JOBS)
     if track is not None:
@@ -139,7 +138,7 @@ def separate_files(
     cancel = threading.Event()
     seconds = sum(audio.seconds for audio, _ in tasks)
     shape = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{remaining} left]"
-    # Of songs that fail together, each may take a folder for that of another.
+    # Songs that fail at the same time may each take an empty folder for one that another needs.
     folders = {path.parent for _, paths in tasks for path in paths}
     bar = tqdm(total=seconds, bar_format=shape, disable=None if tasks else True)
     with removing_empty(folders), bar:
@@ -154,7 +153,7 @@ def separate_files(
             bar.set_description(one_line(audio.path.name))
             try:
                 with stem_folders(paths):
-                    if not overwrite and _exist(paths):  # another run has made them meanwhile
+                    if not overwrite and _exist(paths):  # made by another run in the meantime
                         report.finish(audio.path, stems, skipped=True)
                         return
                     separate_audio(model, audio, paths, plan, progress=progress, **kwargs)
@@ -166,7 +165,7 @@ def separate_files(
 
         with ThreadPoolExecutor(n_jobs) as pool:
             try:
-                # One song at a time is separated in this thread, where Ctrl-C arrives.
+                # A single job runs in this thread, which is the one that Ctrl-C reaches.
                 list(map(separate, tasks) if n_jobs == 1 else pool.map(separate, tasks))
             except BaseException:
                 cancel.set()
@@ -175,13 +174,13 @@ def separate_files(
 
 
 def _check_folder(output_dir):
-    """Raise InputError if the folder of all songs cannot be made."""
+    """Raise InputError if the folder of all songs cannot be created."""
     try:
         if not os.fspath(output_dir):
             raise OSError(None, "no name")
         with removing_empty([Path(output_dir)]):
             os.makedirs(output_dir, exist_ok=True)
-    except (OSError, ValueError) as err:  # a ValueError for NUL in the name
+    except (OSError, ValueError) as err:  # ValueError: a null character in the name
         raise InputError(
             f"output_dir (--output-dir): '{output_dir}' cannot be a folder "
             f"({getattr(err, 'strerror', err)}); choose another"
@@ -209,7 +208,7 @@ def _name_stems(songs, report, output_dir, output, plan):
                     other = taken[place]
                     fields = song_fields(song, folder), song_fields(other, songs[other])
                     raise InputError(
-                        f"{song}: its stems would have the names of those of {other}; "
+                        f"{song}: its stems would have the same names as those of {other}; "
                         + tell_apart(*fields, output)
                     )
             taken.update((os.path.realpath(path), song) for path in paths)

@@ -1,4 +1,4 @@
-"""The stems of a song: which are written, what they are made of, and writing all or none."""
+"""The stems of a song: choose them, compute them, and write all or none."""
 
 import contextlib
 import math
@@ -16,24 +16,24 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_files, locked, require_space, temporary_name
 
 CLIPS = ("rescale", "clamp", "none")
-PEAK = 0.999  # of stems that were lowered
+PEAK = 0.999  # of stems after lowering
 BLOCK = 65536
 
 
 class StemPlan:
-    """The stems to write, how they follow from a model's sources, and their format.
+    """The stems to write, how they are computed from a model's sources, and their format.
 
     Args:
         sources (list of str): the model's sources.
         stems (list of str, optional): the sources to write. Defaults to all.
-        two_stems (str, optional): a source that is written with the rest, the mixture without it,
-            as ``no_<source>``.
-        mixture_consistency (bool): add what is left of the mixture without all sources to them in
-            equal shares, so that they add up to it. Default False.
+        two_stems (str, optional): a source to write, together with the rest of the mixture as
+            ``no_<source>``.
+        mixture_consistency (bool): add the difference between the mixture and the sum of all
+            sources to them in equal shares, so that they add up to the mixture. Default False.
         form (AudioFormat): format of the files. Defaults to 32-bit float WAV.
-        clip (str): what happens to stems that would clip in formats that clip: "rescale" lowers all
-            stems of a song by the same gain, and says so in a warning; "clamp" cuts off the samples
-            that are too loud; "none" leaves them to the format. Default ``"rescale"``.
+        clip (str): how to treat stems that would clip, in formats that clip: "rescale" lowers all
+            stems of a song by the same gain, with a warning; "clamp" limits samples to full scale;
+            "none" leaves them to the format. Default ``"rescale"``.
 
     Raises:
         InputError: if the model has no such source, or the options exclude each other.
@@ -76,10 +76,10 @@ class StemPlan:
         self._wanted = indices if mixture_consistency else list(range(len(wanted)))
 
     def make(self, sources, mixture):
-        """Make the stems.
+        """Compute the stems.
 
         Args:
-            sources (np.ndarray): the sources that `needed` lists, (time, n_needed, chan).
+            sources (np.ndarray): the sources listed in `needed`, (time, n_needed, chan).
             mixture (np.ndarray): (time, chan).
 
         Returns:
@@ -96,14 +96,14 @@ class StemPlan:
 
 @contextlib.contextmanager
 def stem_folders(paths):
-    """Lock the folders of stems for this process; its other threads may lock them, too.
+    """Lock the folders of stems for this process; other threads of it may lock them as well.
 
     Args:
-        paths (list of Path): the stems. Folders that are made and stay empty are removed.
+        paths (list of Path): the stems. Folders that are created and stay empty are removed.
 
     Raises:
         InputError: if another run is writing to one of the folders.
-        OSError: if a folder cannot be made.
+        OSError: if a folder cannot be created.
     """
     folders = sorted({path.parent for path in paths})
     with removing_empty(folders), contextlib.ExitStack() as stack:
@@ -114,17 +114,17 @@ def stem_folders(paths):
 
 @contextlib.contextmanager
 def removing_empty(folders):
-    """Remove folders that are made in the block and stay empty.
+    """Remove folders that are created in the block and stay empty.
 
     Args:
-        folders (list of Path): the folders; those that they lie in count, too.
+        folders (list of Path): the folders; their parents are removed under the same conditions.
     """
     missing = {f for folder in folders for f in (folder, *folder.parents) if not f.exists()}
     try:
         yield
     finally:
         for folder in sorted(missing, key=lambda f: len(f.parts), reverse=True):
-            with contextlib.suppress(OSError):  # not made, or not empty
+            with contextlib.suppress(OSError):  # not created, or not empty
                 folder.rmdir()
 
 
@@ -137,18 +137,18 @@ def open_stems(paths, plan, sample_rate, n_channels, n_samples, layout=(), song=
 
     Args:
         paths (list of Path): the files.
-        plan (StemPlan): what is written to them.
+        plan (StemPlan): what to write.
         sample_rate (int): in Hz.
         n_channels (int): channels of each.
-        n_samples (int or None): their length, None if it is not known.
+        n_samples (int or None): their length, None if unknown.
         layout (tuple[str, ...]): positions of the channels, see `AudioWriter`.
-        song (Path, optional): the file whose tags the stems get.
+        song (Path, optional): the file whose tags are copied to the stems.
 
     Yields:
         callable: appends stems, (time, n_stems, chan), to the files.
 
     Raises:
-        InputError: if the format cannot hold the audio, or a file cannot have its name.
+        InputError: if the format does not support the audio, or a file cannot have its name.
         OSError: if a file cannot be written.
     """
     form, clip = plan.form, plan.clip

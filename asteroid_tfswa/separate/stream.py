@@ -1,4 +1,4 @@
-"""Separation of audio in memory: streams of blocks, and tensors."""
+"""Separate audio in memory: streams of blocks, and tensors."""
 
 import itertools
 from concurrent.futures import CancelledError
@@ -37,8 +37,9 @@ def separate_blocks(
         segment (float): length of a chunk in seconds, 0.01 to 600. Default 6.
         overlap (float): share of a chunk that overlaps the next, 0 to 0.5. Default 0.25.
         batch_size (int): chunks that go through the model at once, 1 to 256. Default 1.
-        shifts (int): passes to average, each with its joins at other times, 1 to 100. Default 1.
-        precision (str): "32", "bf16", or "auto": bf16 on a GPU that has it. Default ``"32"``.
+        shifts (int): passes to average, each with its joins at different times, 1 to 100.
+            Default 1.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU that supports it. Default ``"32"``.
         progress (callable, optional): called with the seconds done since the last call; if it
             returns False, the separation is cancelled.
 
@@ -79,7 +80,7 @@ def _run(model, stream, progress):
 
 
 def _mean(passes):
-    """The mean of streams that come in pieces of different lengths."""
+    """Average streams whose pieces have different lengths."""
     held = [next(p, None) for p in passes]
     while all(piece is not None for piece in held):
         length = min(piece.shape[-1] for piece in held)
@@ -94,11 +95,11 @@ def separate_wav(model, wav, **kwargs):
     Args:
         model (MusicModel): the model.
         wav (torch.Tensor): mixture at the model's sample rate, in a shape that the model's
-            `forward` takes.
+            `forward` accepts.
         **kwargs: options of `separate_blocks`.
 
     Returns:
-        torch.Tensor: sources, in the shape that `forward` gives, on the device of `wav`.
+        torch.Tensor: sources, in the shape that `forward` returns, on the device of `wav`.
 
     Raises:
         InputError: if the shape of `wav` does not fit the model, or an option is out of range.

@@ -206,6 +206,18 @@ def test_files_that_are_cut_off_are_named(tmp_path, name):
         open_audio(tmp_path / name)
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("name, options", [("a.m4a", ["-movflags", "+faststart"]), ("a.mka", [])])
+def test_files_for_ffmpeg_that_lack_their_last_frames_are_named(tmp_path, name, options):
+    soundfile.write(tmp_path / "in.wav", tone(20.0), RATE)
+    run_ffmpeg("-i", tmp_path / "in.wav", "-c:a", "aac", *options, tmp_path / name)
+    assert len(read(tmp_path / name)) >= 20 * RATE
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) * 998 // 1000])
+    with pytest.raises(InputError, match=f"{name}: is cut off"):
+        read(tmp_path / name)
+
+
 # --- what is no audio file ---
 
 

@@ -154,7 +154,7 @@ def test_failures_are_reported_and_the_rest_continues(folder, capsys):
         assert lines.count("e.wav: holds no audio (0 samples)") == 1
         assert (
             lines.count(
-                "taken/a.wav: its stems would have the names of those of a.wav; add {folder}"
+                "taken/a.wav: its stems would have the same names as those of a.wav; add {folder}"
             )
             == 1
         )
@@ -279,7 +279,7 @@ def test_songs_of_one_name_go_to_the_tree_of_their_folder(folder, capsys):
     assert written() == [f"x/{cd}/song/{stem}.wav" for cd in ("cd1", "cd2") for stem in SOURCES]
     line = capsys.readouterr().err.splitlines()[0]
     start, hint = line.split(" as in --output ")
-    assert start.startswith("error: albums/x/cd2/song.wav: its stems would have the names of those")
+    assert start.startswith("error: albums/x/cd2/song.wav: its stems would have the same names as those")
     assert start.endswith("albums/x/cd2/song.flac; add {ext_in} to the output name,")
     assert run("albums", "-o", "out", "--output", hint.strip("'")) == 0
     assert len(written("out")) == 6
