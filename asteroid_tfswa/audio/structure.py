@@ -44,8 +44,8 @@ def examine(path, info=None):
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         parts = [Part(0, len(data))]
-        # For a header that ends too early, decoding decides.
-        with contextlib.suppress(struct.error, IndexError):
+        # For a header that ends too early or states huge sizes, decoding decides.
+        with contextlib.suppress(struct.error, IndexError, OverflowError):
             kind = info.format if info is not None else UNOPENED.get(data[:4])
             if kind in SCANS:
                 parts = SCANS[kind](path, data, info)
