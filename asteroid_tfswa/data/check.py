@@ -1,4 +1,4 @@
-"""Whether a raw data set can be used: everything that can be known before anything is decoded."""
+"""Check a raw data set, as far as possible before anything is decoded."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ BYTES_PER_SAMPLE = 4  # of the 32-bit float WAV files that are written
 
 @dataclass(frozen=True)
 class CheckedSong:
-    """What is known of a song whose files belong together.
+    """A song whose files belong together.
 
     Attributes:
         path (Path): the song's folder or stem.mp4 file.
         sample_rate (int): of all its files, in Hz.
-        n_channels (int): that its files have, mono files in a stereo song aside.
-        n_samples (int): length that all its files get. Of a stem.mp4 file an estimate.
+        n_channels (int): of its files, apart from mono files in a stereo song.
+        n_samples (int): length that all its files will get; an estimate for a stem.mp4 file.
         n_files (int): files of the prepared song, at most.
         n_linked (int): how many of them can be linked, if the song keeps its channels.
         is_evened (bool): whether files differ a little in length.
-        has_mono (bool): whether there are mono files in a song of more channels.
+        has_mono (bool): whether a song of several channels has mono files.
         missing (list[str]): sources without a file, which will be silent.
     """
 
@@ -39,11 +39,10 @@ class CheckedSong:
 
 
 def check_arguments(sources, valid_share, mixture, missing_stems, tolerance):
-    """Check the arguments of `prepare` that need no file.
+    """Check those arguments of `prepare` that need no file.
 
     Raises:
-        InputError: `sources` is not a list of different stems, or another argument is out of its
-            range.
+        InputError: `sources` is not a list of different stems, or another argument is out of range.
     """
     if isinstance(sources, str) or not sources or len(set(sources)) < len(sources):
         raise InputError(f"sources: {sources!r} found; give a list of different stem names")
@@ -60,10 +59,10 @@ def check_arguments(sources, valid_share, mixture, missing_stems, tolerance):
 
 
 def check_enough(source_dir, splits):
-    """Check that there are songs to train on, to validate on and to test on.
+    """Check that every split has songs.
 
     Raises:
-        InputError: there are none of one kind; the message counts all kinds.
+        InputError: a split is empty; the message counts the songs of each.
     """
     if all(splits.values()):
         return
@@ -79,14 +78,15 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
 
     Args:
         song (RawSong): the song.
-        sources (list[str]): stems that it must have.
-        sample_rate (int): that it must have, in Hz.
+        sources (list[str]): required stems.
+        sample_rate (int): required sample rate in Hz.
         missing_stems (str): "error" or "silence". Default: "error".
         tolerance (float): seconds by which files may differ in length. Default: 0.
-        stop (threading.Event, optional): ends the decoding of files that do not state their length.
+        stop (threading.Event, optional): cancels the decoding of files that do not state their
+            length.
 
     Returns:
-        CheckedSong: what is known then.
+        CheckedSong: the song.
 
     Raises:
         InputError: a stem is missing, a file is unreadable, empty or cut off, or one differs from
@@ -103,16 +103,16 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
     _check_alike(song, "sample_rate", rates, _usual(rates, sample_rate))
     if sample_rate not in rates.values():
         raise InputError(
-            f"{song.path}: sample_rate is {rates.popitem()[1]}, {sample_rate} is asked for; "
+            f"{song.path}: sample_rate is {rates.popitem()[1]}, but {sample_rate} is required; "
             f"resample the song (ffmpeg -ar {sample_rate}) or set sample_rate"
         )
     channels = {stem: info.n_channels for stem, info in infos.items()}
-    several = {stem: n for stem, n in channels.items() if n > 1}  # mono is spread to all channels
+    several = {stem: n for stem, n in channels.items() if n > 1}  # mono is copied to all channels
     n_channels = _usual(several) if several else 1
     _check_alike(song, "n_channels", several, n_channels)
     lengths = {stem: info.n_samples for stem, info in infos.items()}
     n_samples = _usual(lengths, lengths.get("mixture"))
-    if not song.is_stem_mp4:  # decoding evens those
+    if not song.is_stem_mp4:  # those are cut to the same length after decoding
         _check_alike(song, "n_samples", lengths, n_samples, tolerance * sample_rate)
     linked = [
         stem
@@ -135,13 +135,13 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
 
 
 def _usual(values, preferred=None):
-    """The value that most files have; of several such values `preferred`, or the largest."""
+    """Find the most frequent value; of equally frequent ones `preferred`, or else the largest."""
     counts = Counter(values.values())
     return max(counts, key=lambda value: (counts[value], value == preferred, value))
 
 
 def _check_alike(song, aspect, values, usual, tolerance=0):
-    """Name the file that differs most from what the others have."""
+    """Raise InputError if a value differs from the usual one; name the one that differs most."""
     odd = max(values, key=lambda stem: abs(values[stem] - usual), default=None)
     if odd is None or abs(values[odd] - usual) <= tolerance:
         return
@@ -156,16 +156,16 @@ def _check_alike(song, aspect, values, usual, tolerance=0):
 
 
 def check_channels(songs):
-    """Check that all songs have as many channels as most of them, or one, which is spread.
+    """Check that all songs are mono or have the number of channels that most songs have.
 
     Args:
         songs (list[CheckedSong]): the songs of a set.
 
     Returns:
-        int: channels that all songs get.
+        int: channels that all songs will get.
 
     Raises:
-        InputError: naming the first song that differs.
+        InputError: if not; the message names the first song that differs.
     """
     usual = _usual({song.path: song.n_channels for song in songs})
     odd = [song for song in songs if song.n_channels not in (1, usual)]
@@ -178,11 +178,11 @@ def check_channels(songs):
 
 
 def n_bytes(songs, n_channels):
-    """About how many bytes preparing songs writes.
+    """Estimate how many bytes preparing songs writes.
 
     Args:
         songs (list[CheckedSong]): the songs.
-        n_channels (int): channels that they get.
+        n_channels (int): channels that they will get.
 
     Returns:
         int: bytes of audio.
@@ -195,25 +195,25 @@ def n_bytes(songs, n_channels):
 
 
 def missing_stem(path, stem, found):
-    """The error for a song without one of the stems asked for.
+    """Make the error for a song without a required stem.
 
     Args:
         path (Path): the song's folder.
-        stem (str): the stem that is missing.
+        stem (str): the missing stem.
         found (Iterable[str]): the stems that exist.
 
     Returns:
-        InputError: to be raised.
+        InputError: the error.
     """
     names = ", ".join(name for name in found if name != "mixture") or "no audio files"
     return InputError(
         f"{path}: the stem {stem!r} is missing (found: {names}); add {stem}.wav, remove the song "
-        "or leave the stem out of sources; --missing_stems silence takes it as silent"
+        "or leave the stem out of sources; --missing_stems silence treats it as silent"
     )
 
 
 def and_more(problems):
-    """How many problems there are besides the first, as the end of its line."""
+    """Say how many further songs have problems, to end the message for the first one with."""
     n_more = len(problems) - 1
     if n_more < 1:
         return ""

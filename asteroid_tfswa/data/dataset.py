@@ -1,8 +1,8 @@
-"""From prepared songs to the items that training and validation read.
+"""Draw the items of training and validation from prepared songs.
 
-Every training item has a number, and everything random about it comes from that number and the
-seed. Which process or worker draws an item therefore changes nothing: no two of them can draw the
-same mixes, and a run that stops continues with exactly the items that it had not seen.
+Everything random about a training item follows from its number and the seed, whichever process or
+worker draws it. So no two of them draw the same mixes, and a run that stops continues with exactly
+the items that it has not seen.
 """
 
 import os
@@ -19,11 +19,10 @@ from asteroid_tfswa.errors import InputError
 class TrainSegments(Dataset):
     """Random segments of songs in new mixtures: item number `n` is drawn from `(seed, n)` alone.
 
-    With random mixing every stem comes from a song and a position of its own; without, all stems
-    come from one song and one position. Each stem then has a random gain and, with a given
+    With random mixing each stem comes from its own song and position; without it, all stems come
+    from the same song and position. Each stem then gets a random gain and, with a given
     probability, its channels in reverse order. The mixture is the sum of all stems of the set,
-    including those that are not among `sources`. A stem that the song drawn does not have is silent
-    in that item.
+    including those that are not among `sources`. A stem that the drawn song lacks is silent.
 
     Only the segments are read from disk.
 
@@ -32,8 +31,8 @@ class TrainSegments(Dataset):
         sources (list of str): the stems to separate, in the order of the targets.
         segment (float): length of an item in seconds. Default 6.0.
         epoch_size (int): number of items of one epoch, the length of the data set. Items beyond it
-            exist too: epoch number e is made of the items from `e * epoch_size` on (see
-            `EpochSampler`). Default 1000.
+            exist: epoch e consists of those from `e * epoch_size` on (see `EpochSampler`).
+            Default 1000.
         sample_rate (int): of the songs, in Hz. Default 44100.
         seed (int): non-negative. Default 0.
         random_mix (float): share of items whose stems come from different songs, 0 to 1. Default 1.
@@ -143,7 +142,7 @@ class ValidChunks(Dataset):
         Returns:
             tuple: mixture (n_channels, time) and targets (n_src, n_channels, time) as float32
             tensors, the index of the song, and how many of the samples are the song's. Numbers
-            beyond the last one are silence of no song's samples, see `ShardSampler`.
+            beyond the last chunk give silence, with 0 samples of a song, see `ShardSampler`.
         """
         if number >= len(self.chunks):
             silence = torch.zeros(1 + len(self.sources), self.songs[0].n_channels, self.n_samples)
@@ -162,9 +161,9 @@ class ValidChunks(Dataset):
 class EpochSampler(Sampler):
     """The numbers of the items that this process draws in this epoch.
 
-    Epoch e is the items `e * epoch_size` to `(e + 1) * epoch_size - 1`, dealt to the processes in
-    turn. All get the same number of items; up to `world_size - 1` items are dropped. Rank and
-    number of processes are those of `torch.distributed` at the time of iterating.
+    Epoch e consists of the items `e * epoch_size` to `(e + 1) * epoch_size - 1`, dealt to the
+    processes in turn. All get the same number of items; up to `world_size - 1` items are dropped.
+    Rank and number of processes are those of `torch.distributed` at the time of iterating.
 
     Args:
         epoch_size (int): number of items of one epoch, over all processes.
@@ -175,7 +174,7 @@ class EpochSampler(Sampler):
         self.epoch = 0
 
     def set_epoch(self, epoch):
-        """Choose the epoch, counted from 0; Lightning calls this at the start of each."""
+        """Set the epoch, counted from 0; Lightning calls this at the start of each."""
         self.epoch = epoch
 
     def __len__(self):
@@ -190,9 +189,9 @@ class EpochSampler(Sampler):
 class ShardSampler(Sampler):
     """Every item of a data set exactly once over all processes, dealt to them in turn.
 
-    Processes may differ by one item: nothing is repeated to make them equal. One that would have
-    none gets the number `n_items`: Lightning's validation, and all that its processes do together
-    there, leaves out a process without a batch.
+    Processes may differ by one item: nothing is repeated to make them equal. A process that would
+    have none gets the number `n_items`: Lightning's validation skips a process without a batch, and
+    the others would wait for it in their collective operations.
 
     Args:
         n_items (int): length of the data set.
@@ -213,7 +212,7 @@ class ShardSampler(Sampler):
 
 
 def check_songs(songs, sources):
-    """Check that there are songs and that all have the stems to separate.
+    """Check that songs exist and that all have the stems to separate.
 
     Args:
         songs (list of Song): the songs.
@@ -259,14 +258,14 @@ def read_segment(path, start, n_samples, song):
         path (str or Path): a WAV file.
         start (int): first sample.
         n_samples (int): samples to read, per channel.
-        song (Song): the song that it belongs to, whose rate and channels it must have.
+        song (Song): its song, whose rate and channels it must have.
 
     Returns:
         numpy.ndarray: (n_channels, n_samples), float32.
 
     Raises:
-        InputError: if the file cannot be read, is not as it was prepared, or has samples that are
-            not numbers.
+        InputError: if the file cannot be read, has changed since it was prepared, or has samples
+            that are NaN or infinite.
     """
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # names need not be UTF-8

@@ -1,4 +1,4 @@
-"""Decoding stem.mp4 files, and summing stems."""
+"""Decode stem.mp4 files, and sum stems."""
 
 import subprocess
 from concurrent.futures import CancelledError
@@ -6,11 +6,10 @@ from concurrent.futures import CancelledError
 from asteroid_tfswa.audio import ffmpeg
 from asteroid_tfswa.audio.parts import cut_off
 from asteroid_tfswa.audio.read import open_audio
-from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
 from asteroid_tfswa.errors import InputError
 
-# Lossy decoders may end a few frames of 1024 samples early; more than this is missing music.
+# Samples. Lossy decoders may end a few frames of 1024 early; more than this is missing music.
 STEM_MP4_TOLERANCE = 4096
 
 
@@ -21,7 +20,7 @@ def sum_blocks(files, stop):
 
 
 def probe_stem_mp4(path):
-    """Find out what the five streams of a MUSDB18 stem.mp4 file hold.
+    """Find what the five streams of a MUSDB18 stem.mp4 file hold.
 
     Args:
         path (Path): the stem.mp4 file.
@@ -30,7 +29,7 @@ def probe_stem_mp4(path):
         dict[str, ffmpeg.Stream]: one entry for each of mixture, drums, bass, other and vocals.
 
     Raises:
-        InputError: ffmpeg is missing, or the file is not a stem.mp4 of five streams.
+        InputError: ffmpeg is missing, or the file does not have five streams of a known length.
     """
     streams = ffmpeg.probe(path)
     if len(streams) != len(STEM_MP4_STREAMS):
@@ -40,7 +39,7 @@ def probe_stem_mp4(path):
         )
     if not all(stream.n_samples for stream in streams):
         raise InputError(
-            f"{path}: states no length, so that it may be cut off; write it again (ffmpeg -i "
+            f"{path}: states no length, so it may be cut off; write it again (ffmpeg -i "
             f"{path.name} -map 0 -c copy again.stem.mp4)"
         )
     return dict(zip(STEM_MP4_STREAMS, streams, strict=True))
@@ -49,11 +48,11 @@ def probe_stem_mp4(path):
 def decode_stem_mp4(path, folder, stop):
     """Decode the five streams of a stem.mp4 file to `<folder>/<stem>.wav`, 32-bit float.
 
-    Streams of slightly different length are cut to the shortest, as stempeg and musdb do.
+    The streams may differ slightly in length.
 
     Raises:
         InputError: ffmpeg fails, or a stream is clearly shorter than the file declares.
-        CancelledError: `stop`, a `threading.Event`, has been set.
+        CancelledError: `stop`, a `threading.Event`, is set.
     """
     declared = probe_stem_mp4(path)
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *ffmpeg.INPUT_OPTIONS]
@@ -63,14 +62,10 @@ def decode_stem_mp4(path, folder, stop):
         command += [*options, ffmpeg.file_url(folder / f"{stem}.wav")]
     _run(command, path, stop)
 
-    decoded = {stem: open_audio(folder / f"{stem}.wav") for stem in STEM_MP4_STREAMS}
-    for stem, file in decoded.items():
+    for stem in STEM_MP4_STREAMS:
+        file = open_audio(folder / f"{stem}.wav")
         if file.n_samples < declared[stem].n_samples - STEM_MP4_TOLERANCE:
             raise cut_off(path)
-    shortest = min(file.n_samples for file in decoded.values())
-    for file in decoded.values():
-        if file.n_samples > shortest:
-            _shorten(file, shortest, stop)
 
 
 def _run(command, path, stop):
@@ -91,15 +86,3 @@ def _run(command, path, stop):
         raise InputError(
             f"{path}: ffmpeg cannot decode it ({ffmpeg.reason(messages, path)}); replace it"
         )
-
-
-def _shorten(file, n_samples, stop):
-    def blocks():
-        left = n_samples
-        for block in file.blocks(stop):
-            yield block[:left]
-            left -= len(block[:left])
-
-    shortened = file.path.with_name(f".{file.path.name}")
-    write_wav(shortened, blocks(), file.sample_rate, file.n_channels, n_samples)
-    shortened.replace(file.path)

@@ -1,4 +1,4 @@
-"""Fetching the public archives: resumed, checked, and unpacked with care."""
+"""Download the public archives: resume, verify, and unpack them safely."""
 
 import hashlib
 import lzma
@@ -18,7 +18,7 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, locked, require_space
 
 BLOCK = 1 << 20  # bytes read from disk at a time
-BLOCK_RECEIVED = 1 << 16  # small: a block that breaks off is lost
+BLOCK_RECEIVED = 1 << 16  # small, because an incomplete block is lost
 ATTEMPTS = 5  # in a row without a byte received
 WAIT = 2.0  # seconds before the second attempt, doubled before each further one
 TIMEOUT = (15, 60)  # seconds to connect, and without a byte
@@ -34,7 +34,7 @@ class Archive:
     """A public archive.
 
     Attributes:
-        url (str): where it is.
+        url (str): its public address.
         checksum (str): of the whole file, "<algorithm>:<hexadecimal digits>".
     """
 
@@ -61,15 +61,15 @@ ARCHIVES = {
 
 
 def download(which, folder, url=None):
-    """Download and unpack a data set; at once if it has been before.
+    """Download and unpack a data set; return at once if that has been done before.
 
-    What has been received is kept when the transfer breaks off or is interrupted, and continued
-    the next time. The archive is removed once it is unpacked.
+    If the transfer fails or is interrupted, the part that was received is kept, and the next call
+    continues it. The archive is removed after unpacking.
 
     Args:
         which (str): "musdb18hq" (23 GB, WAV), "musdb18" (4.7 GB, stem.mp4) or "sample" (excerpts
             of 7 seconds, 0.15 GB, stem.mp4).
-        folder (str or Path): where to put it.
+        folder (str or Path): the folder to put it in.
         url (str, optional): a mirror of the same archive. Default: its public address.
 
     Returns:
@@ -82,7 +82,7 @@ def download(which, folder, url=None):
     if which not in ARCHIVES:
         raise InputError(f"download: {which!r} is unknown; choose from {', '.join(ARCHIVES)}")
     root = Path(folder) / which
-    if root.exists():  # needs no lock: others may read it
+    if root.exists():  # reading needs no lock
         return root
     with locked(folder):
         if not root.exists():
@@ -129,14 +129,14 @@ def _fetch(url, part):
 
 
 def _receive(url, part):
-    """One request. Returns whether `part` is complete afterwards."""
+    """Make one request; return whether `part` is complete afterwards."""
     have = _size(part)
     headers = {"Accept-Encoding": "identity"}  # byte positions must be those of the file
     validator = _validator_file(part).read_text() if have and _validator_file(part).exists() else ""
     if have:
         headers["Range"] = f"bytes={have}-"
         if validator:
-            headers["If-Range"] = validator  # the whole file, should it have changed
+            headers["If-Range"] = validator  # gives the whole file if it has changed
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code == 416:  # nothing after `have`: complete, or another file
             if response.headers.get("Content-Range", "").endswith(f"/{have}"):
@@ -194,7 +194,7 @@ def _verify(part, checksum):
         part.unlink()
         raise InputError(
             f"{part}: {algorithm} checksum is {digest.hexdigest()}, not {expected}; the file was "
-            "damaged on its way and is removed, run again to download it again"
+            "damaged in transit and has been removed; run again to download it again"
         )
 
 
@@ -202,7 +202,7 @@ def _verify(part, checksum):
 
 
 def _unpack(archive, root):
-    """Unpack the folder of `archive` that holds train/; `root` appears when all is unpacked."""
+    """Unpack the folder of `archive` that holds train/; `root` appears when it is complete."""
     try:
         with zipfile.ZipFile(archive) as file:
             members = file.infolist()
@@ -224,8 +224,8 @@ def _unpack(archive, root):
 
 
 def _check_member(archive, member):
-    """Refuse names that lead out of the folder, links, which could, and what cannot be unpacked."""
-    path = PureWindowsPath(member.filename)  # knows both kinds of slashes, and drives
+    """Refuse names that leave the folder, links, which could, and members that cannot be read."""
+    path = PureWindowsPath(member.filename)  # understands both kinds of slashes, and drives
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if path.anchor or ".." in path.parts or is_link:
         raise InputError(
@@ -241,13 +241,13 @@ def _check_member(archive, member):
 
 
 def _folder_of_train(archive, members):
-    """The path inside the archive that train/ lies in: none, or a folder around everything."""
+    """Find the folder inside the archive that holds train/: none, or one around everything."""
     for member in members:
         found = re.match(r"([^/]+/)?train/", member.filename)
         if found:
             return found[1] or ""
     raise InputError(
-        f"{archive}: holds no folder train/, so it is not a data set of this kind; remove it"
+        f"{archive}: has no folder train/, so it is not a data set of this kind; remove it"
     )
 
 

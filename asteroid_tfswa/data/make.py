@@ -1,4 +1,4 @@
-"""Preparing one song: its files linked or decoded, its stems chosen, its mixture made."""
+"""Prepare one song: link or decode its files, choose its stems, make its mixture."""
 
 import json
 import os
@@ -22,23 +22,23 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
 
     Args:
         song (RawSong): the song.
-        folder (Path): its prepared folder. If it holds the whole song already, nothing is done.
-        checked (CheckedSong): what is known of it.
-        n_channels (int): channels that its files get.
-        sources (list[str]): its stems; those it has no file for are silent.
+        folder (Path): its prepared folder. If it already holds the whole song, nothing is done.
+        checked (CheckedSong): the result of `check_song`.
+        n_channels (int): channels that its files will have.
+        sources (list[str]): its stems; those without a file are silent.
         mixture (str): "file" for the song's own mixture if it has one, "sum" for the sum of stems.
-        stop (threading.Event): ends the work when it is set.
+        stop (threading.Event): cancels the work when set.
 
     Raises:
         InputError: a file cannot be decoded, or the stems do not add up; the message names it.
         OSError: writing fails.
-        concurrent.futures.CancelledError: `stop` has been set.
+        concurrent.futures.CancelledError: `stop` is set.
     """
     if read_entry(song, folder, n_channels, checked.sample_rate, sources) is not None:
         return
     before = _stamps(song)
     if folder.exists():
-        shutil.rmtree(folder)  # files of it, or of its source, are missing or have changed
+        shutil.rmtree(folder)  # some of its files, or of its source's, are missing or have changed
     with atomic_folder(folder) as work:
         files = _bring(song, work, checked.n_samples, n_channels, stop)
         sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
@@ -66,17 +66,17 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
 
 
 def read_entry(song, folder, n_channels, sample_rate, sources):
-    """Read what `make_song` noted of a song.
+    """Read the entry that `make_song` wrote for a song.
 
     Args:
         song (RawSong): the song.
         folder (Path): its prepared folder.
-        n_channels (int): channels that it must have.
-        sample_rate (int): that it must have, in Hz.
-        sources (list[str]): stems that it must have.
+        n_channels (int): required channels.
+        sample_rate (int): required sample rate in Hz.
+        sources (list[str]): required stems.
 
     Returns:
-        dict or None: None if the song is not prepared, not whole, or its source has changed since.
+        dict or None: None if the song is not prepared, incomplete, or its source has changed since.
     """
     try:
         entry = json.loads((folder / SONG_FILE).read_text(encoding="utf-8"))
@@ -97,14 +97,15 @@ def _stamps(song):
 
 
 def _bring(song, work, n_samples, n_channels, stop):
-    """Link or decode every file of a song to `<work>/<name>.wav`; returns these as `AudioFile`s."""
+    """Link or decode every file of a song to `<work>/<name>.wav`; return these as `AudioFile`s."""
     sources = song.files
     streams = work / "streams"
     if song.is_stem_mp4:
         streams.mkdir()
         decode.decode_stem_mp4(song.path, streams, stop)
         sources = {name: streams / f"{name}.wav" for name in song.files}
-        n_samples = open_audio(sources["mixture"]).n_samples
+        # The streams may differ a little: cut them to the shortest, as stempeg and musdb do.
+        n_samples = min(open_audio(path).n_samples for path in sources.values())
     files = []
     for name, path in sources.items():
         audio, target = open_audio(path), work / f"{name}.wav"
@@ -122,7 +123,7 @@ def _bring(song, work, n_samples, n_channels, stop):
 
 
 def _fitted(blocks, n_samples, n_channels):
-    """Blocks of a file cut or padded to a length, mono spread to all channels."""
+    """Cut or pad the blocks of a file to a length, and copy mono to all channels."""
     left = n_samples
     for block in blocks:
         block = block[:left]

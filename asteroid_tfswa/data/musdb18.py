@@ -1,4 +1,4 @@
-"""What is particular to MUSDB18 and MUSDB18-HQ: their validation songs, streams and licence.
+"""Facts about MUSDB18 and MUSDB18-HQ: validation songs, streams and licence.
 
 References:
     Rafii et al., "The MUSDB18 corpus for music separation", 2017,
@@ -10,7 +10,7 @@ import re
 # The order of the audio streams inside a MUSDB18 stem.mp4 file.
 STEM_MP4_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 
-# The 14 of the 100 train songs that papers validate on (`validation_tracks` of the musdb package).
+# The 14 of the 100 train songs used for validation (`validation_tracks` of the musdb package).
 VALIDATION_SONGS = frozenset(
     (
         "ANiMAL - Rockshow",

@@ -1,4 +1,4 @@
-"""From any raw data set to the one layout that training and evaluation read.
+"""Convert any raw data set to the one layout that training and evaluation read.
 
     <data_dir>/{train,valid,test}/<song>/{mixture,vocals,drums,bass,other,<extra stems>}.wav
     <data_dir>/{train,valid,test}/<song>/song.json
@@ -6,8 +6,8 @@
     <data_dir>/dataset.json
 
 WAV files are linked, everything else is decoded to 32-bit float WAV, so nothing clips. Each song
-appears with one rename, and dataset.json comes last: after an interruption, preparing again picks
-up what is finished. What has been damaged is made again.
+appears with one rename, and dataset.json is written last: after an interruption, finished songs are
+kept. Damaged songs are prepared again.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from asteroid_tfswa.data import check
 from asteroid_tfswa.data.make import make_song, read_entry
+from asteroid_tfswa.data.notes import changes_made
 from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.splits import choose_splits, describe
@@ -45,39 +46,40 @@ def prepare(
     license=None,
     n_jobs=None,
 ):
-    """Check a raw data set and bring it into the prepared layout.
+    """Check a raw data set and convert it to the prepared layout.
 
-    Validation songs are those of `valid/` if the source has such a folder, else the official
-    MUSDB18 validation songs if all 14 are among the train songs, else a seeded share of the train
+    The validation songs are those of `valid/` if the source has such a folder, else the official
+    MUSDB18 validation songs if all 14 are among the train songs, else a random share of the train
     songs. The mixture is the set's own if it has one, else the sum of all stems. All audio is read
-    once, to see that the stems add up to the mixture and which files are no stems (see `sums`).
+    once, to check that the stems add up to the mixture and to find files that are not stems (see
+    `sums`).
 
     Args:
         source_dir (str or Path): MUSDB18, MUSDB18-HQ or songs in that layout, see
             `find_raw_songs`.
-        data_dir (str or Path): where the prepared set goes.
-        sources (list[str]): stems that every song must have; others are kept too.
-        valid_share (float): share of the train songs, at least one song, that become validation
-            songs where the set itself does not say. Default: 0.1.
-        seed (int): of that choice. Default: 0.
-        sample_rate (int): that all songs must have, in Hz. Default: 44100.
-        mixture (str): "file" for the set's own mixtures where they exist, "sum" to sum the stems in
-            any case. Default: "file".
+        data_dir (str or Path): folder of the prepared set.
+        sources (list[str]): stems that every song must have; others are kept as well.
+        valid_share (float): share of the train songs, at least one song, to validate on if the set
+            itself does not say. Default: 0.1.
+        seed (int): seed of that choice. Default: 0.
+        sample_rate (int): required sample rate of all songs in Hz. Default: 44100.
+        mixture (str): "file" for the set's own mixtures where they exist, "sum" to always sum the
+            stems. Default: "file".
         missing_stems (str): "error" to refuse a song that lacks one of `sources`, "silence" to
-            take that stem as silent. Default: "error".
+            treat that stem as silent. Default: "error".
         tolerance (float): seconds by which the files of a song may differ in length; they are cut
             or padded to the length that most have. Default: 0.1.
-        name (str, optional): name of the set. Default: MUSDB18 or MUSDB18-HQ where it is that,
+        name (str, optional): name of the set. Default: MUSDB18 or MUSDB18-HQ if it is one of these,
             else the name of `source_dir`.
         license (str, optional): terms of the audio. Default: those of MUSDB18, else "unknown".
-        n_jobs (int, optional): songs worked on at a time. Default: one per usable CPU core.
+        n_jobs (int, optional): songs processed at the same time. Default: one per usable CPU core.
 
     Returns:
-        PreparedData: the prepared set. At once if it was complete already.
+        PreparedData: the prepared set; returned at once if it was already complete.
 
     Raises:
-        InputError: no songs, too few, a song that cannot be used (named), no space, `data_dir`
-            holds something else, or another run is writing to it.
+        InputError: no songs, too few, a song that cannot be used (named), not enough space,
+            `data_dir` holds something else, or another run is writing to it.
         OSError: writing fails.
     """
     source_dir, data_dir = Path(source_dir).resolve(), Path(data_dir)
@@ -93,7 +95,7 @@ def prepare(
     check.check_arguments(sources, valid_share, mixture, missing_stems, tolerance)
     if data_dir.resolve() == source_dir:
         raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
-    data = _complete(data_dir, options, source_dir, sources)  # needs no lock: others may read it
+    data = _complete(data_dir, options, source_dir, sources)  # reading needs no lock
     if data is not None:
         return data
     is_new = not data_dir.exists()
@@ -102,7 +104,7 @@ def prepare(
             for split in SPLITS:
                 if (data_dir / split).is_dir():
                     remove_leftovers(data_dir / split)
-            data = _complete(data_dir, options, source_dir, sources)  # made in the meantime?
+            data = _complete(data_dir, options, source_dir, sources)  # by another run meanwhile
             if data is None:
                 _prepare(source_dir, data_dir, sources, options, (name, license), n_jobs)
     except BaseException:
@@ -146,7 +148,7 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
         "license": labels[1] or default_license,
         "n_channels": n_channels,
         "validation": validation,
-        "notes": _notes(checked, entries, n_channels, options["tolerance"]),
+        "notes": changes_made(checked, entries, n_channels, options["tolerance"]),
         **options,
         "songs": entries,
     }
@@ -159,16 +161,16 @@ def _write_json(path, content):
 
 
 def _remove_empty(data_dir):
-    """Remove a folder that a run made and put nothing into."""
+    """Remove the folder if it is empty."""
     with contextlib.suppress(OSError):
         data_dir.rmdir()
 
 
 def _complete(data_dir, options, source_dir, sources):
-    """Read the set that was prepared before; None if it is not complete, or damaged.
+    """Read a set that was prepared before; None if it is incomplete or damaged.
 
     Raises:
-        InputError: `data_dir` holds other data, or this data prepared with other options.
+        InputError: `data_dir` holds different data, or this data prepared with different options.
     """
     before = _stored_options(data_dir)
     if before is None:
@@ -184,7 +186,7 @@ def _complete(data_dir, options, source_dir, sources):
     try:
         data = read_prepared(data_dir)
     except InputError:
-        if source_dir.is_dir():  # of which it can be made again
+        if source_dir.is_dir():  # it can be prepared again
             return None
         raise
     for song in (song for songs in data.splits.values() for song in songs):
@@ -194,14 +196,14 @@ def _complete(data_dir, options, source_dir, sources):
                     f"{song.folder}: was prepared without the stem {stem!r} (found: "
                     f"{', '.join(song.stems)}); choose another data_dir or remove {data_dir}"
                 )
-    # The source may be gone by now, where all was decoded.
+    # If everything was decoded, the source may have been removed since.
     if source_dir.is_dir() and not _is_current(data, data_dir, options, sources):
         return None
     return data
 
 
 def _stored_options(data_dir):
-    """The options that a folder was prepared with, from whichever file still has them."""
+    """Read the options that a folder was prepared with, from the first file that has them."""
     found = [path for name in (OPTIONS_FILE, DATASET_FILE) if (path := data_dir / name).exists()]
     for path in found:
         try:
@@ -242,50 +244,12 @@ def _is_current(data, data_dir, options, sources):
     )
 
 
-def _notes(checked, entries, n_channels, tolerance):
-    """What was done to songs beyond linking and decoding, counted."""
-    evened = [song for song in checked if song.is_evened]
-    mono = [song for song in checked if song.has_mono or song.n_channels < n_channels]
-    silent = [song for song in checked if song.missing]
-    entries = [(split, entry) for split, songs in entries.items() for entry in songs]
-    shortened = [entry for _, entry in entries if entry["left_out"]]
-    equal = [(split, entry) for split, entry in entries if entry["equal"]]
-    notes = []
-    if evened:
-        notes.append(
-            f"{_songs(evened)}: files that differed by up to {tolerance} s in length were cut or "
-            "padded."
-        )
-    if mono:
-        notes.append(f"{_songs(mono)}: mono files were spread to {n_channels} channels.")
-    if silent:
-        names = sorted({stem for song in silent for stem in song.missing})
-        notes.append(f"{_songs(silent)}: stems that are missing are silent ({', '.join(names)}).")
-    if shortened:
-        names = sorted({name for entry in shortened for name in entry["left_out"]})
-        notes.append(
-            f"{_songs(shortened)}: files that are no stems but sums or copies of others were left "
-            f"out ({', '.join(names)})."
-        )
-    if equal:
-        split, entry = equal[0]
-        notes.append(
-            f"{_songs(equal)}: stems are equal to one another ({', '.join(entry['equal'])} of "
-            f"{split}/{entry['name']}); check whether these are the right files."
-        )
-    return notes
-
-
-def _songs(songs):
-    return f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
-
-
 def _in_parallel(function, jobs, description, n_jobs, stop):
     """Call `function(*job)` for all jobs in threads, under a progress bar.
 
-    Threads are enough: libsndfile and ffmpeg do the work outside Python's lock. A song that
-    cannot be used does not keep the others from being finished; anything else, Ctrl-C and a full
-    disk among it, sets `stop` and ends the work.
+    Threads are enough: libsndfile and ffmpeg do the work outside Python's lock. The others are
+    finished even if a song cannot be used. Any other exception, such as Ctrl-C or a full disk, sets
+    `stop` and ends the work.
     """
     results, problems = [], []
     with ThreadPoolExecutor(n_jobs) as pool:

@@ -1,4 +1,4 @@
-"""Finding the songs of a raw data set, in the layouts that people have."""
+"""Find the songs of a raw data set, in the layouts that people use."""
 
 import os
 import unicodedata
@@ -9,10 +9,10 @@ from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
 from asteroid_tfswa.data.songs import SPLITS
 from asteroid_tfswa.errors import InputError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # of the layout that messages explain
-OTHER_SUFFIXES = (".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")  # read as well
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # those that messages name
+OTHER_SUFFIXES = (".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")  # accepted as well
 STEM_MP4_SUFFIX = ".stem.mp4"
-# Folders that network storage, archives and file systems add, in lower case; hidden ones aside.
+# Folders that network storage, archives and file systems add, in lower case.
 NOT_SONGS = frozenset(
     (
         "@eadir",
@@ -42,7 +42,7 @@ class RawSong:
         name (str): the folder's name, or the file's without ".stem.mp4".
         path (Path): that folder or file.
         files (dict[str, Path]): every audio file by its name without suffix, sorted: stems, the
-            mixture, and whatever else lies there. In a stem.mp4 file all of them are that file.
+            mixture, and any others. For a stem.mp4 file all values are that file.
     """
 
     name: str
@@ -56,12 +56,12 @@ class RawSong:
 
 
 def find_raw_songs(source_dir):
-    """Find the songs of a raw data set; nothing is opened.
+    """Find the songs of a raw data set, without opening their files.
 
-    Known layouts, also mixed: `<split>/<song>.stem.mp4` (MUSDB18) and
-    `<split>/<song>/<stem>.{wav,flac,ogg,mp3}` (MUSDB18-HQ and own collections), for the splits
-    train, test and, if it exists, valid. Hidden files and what network storage and archives add
-    are ignored. A song that exists in both forms is taken from its folder. Links are followed.
+    Supports two layouts, also mixed: `<split>/<song>.stem.mp4` (MUSDB18) and
+    `<split>/<song>/<stem>.{wav,flac,ogg,mp3}` (MUSDB18-HQ and other collections), for the splits
+    train, test and, optionally, valid. Ignores hidden files and what network storage and archives
+    add. A song that exists in both forms is taken from its folder. Links are followed.
 
     Args:
         source_dir (str or Path): the folder that holds `train/` and `test/`.
@@ -70,9 +70,9 @@ def find_raw_songs(source_dir):
         dict[str, list[RawSong]]: songs of "train", "valid" and "test", each sorted by name.
 
     Raises:
-        InputError: no songs, two files for one stem, a link that leads nowhere, two names for one
-            folder, an audio file that is no regular file, or a name with control characters or
-            bytes that are not UTF-8.
+        InputError: no songs, two files for one stem, a dangling link, two names for one folder, an
+            audio file that is not a regular file, or a name with control characters or bytes that
+            are not UTF-8.
     """
     source_dir = Path(source_dir)
     if not source_dir.is_dir():
@@ -148,7 +148,7 @@ def _check_link(path):
 
 def _check_regular(path):
     if not path.is_file():
-        raise InputError(f"{path}: is not a regular file; replace it by an audio file")
+        raise InputError(f"{path}: is not a regular file; replace it with an audio file")
 
 
 def _check_name(path):
@@ -161,7 +161,7 @@ def _check_name(path):
 
 
 def _check_each_folder_once(found):
-    """A song under two names would be trained on and tested on, or counted twice."""
+    """Refuse a song with two names, which could be in train and test, or count twice."""
     names = {}
     for song in (song for songs in found.values() for song in songs):
         if song.is_stem_mp4:

@@ -13,7 +13,7 @@ from asteroid_tfswa.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 DATASET_FILE = "dataset.json"
-SPOT = 4096  # bytes of each file that its fingerprint reads, at a quarter, half and three quarters
+SPOT = 4096  # bytes that a fingerprint reads at a quarter, a half and three quarters of each file
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Song:
     """A prepared song: WAV files of equal length, rate and number of channels.
 
     Attributes:
-        name (str): the song's name, which is its folder's.
+        name (str): the song's name, which is that of its folder.
         folder (Path): `<data_dir>/<split>/<name>`.
         stems (dict[str, Path]): WAV file of every stem, sorted by name, without the mixture.
         mixture (Path): WAV file of the mixture.
@@ -40,10 +40,10 @@ class Song:
 
     @cached_property
     def fingerprint(self):
-        """str: changes when an audio file of the song does, and stays when folders are moved.
+        """str: changes when an audio file of the song changes, not when folders are moved.
 
-        Of every file it takes the name, the size and three spots of the audio: a replaced stem of
-        the same length is noticed without reading all of it.
+        It covers the name, the size and three short parts of each file: a replaced stem of the same
+        length is noticed without reading all of it.
         """
         digest = hashlib.sha256(repr((self.name, self.n_samples, self.sample_rate)).encode())
         for stem, path in {"mixture": self.mixture, **self.stems}.items():
@@ -80,9 +80,9 @@ class PreparedData:
 
     @cached_property
     def fingerprint(self):
-        """str: changes when a song, the splits or the audio do, and stays when folders are moved.
+        """str: changes when a song, the splits or the audio change, not when folders are moved.
 
-        The set's name and licence do not count.
+        It does not depend on the set's name and licence.
         """
         digest = hashlib.sha256()
         for split, songs in self.splits.items():
@@ -140,11 +140,11 @@ def _prepared_data(data_dir, stored):
 
 
 def song_of_entry(entry, split_dir, sample_rate, n_channels):
-    """Make a `Song` of what dataset.json has of it.
+    """Make a `Song` from its entry in dataset.json.
 
     Args:
-        entry (dict): with name, n_samples and stems.
-        split_dir (Path): where the song's folder is.
+        entry (dict): has the keys name, n_samples and stems.
+        split_dir (Path): the folder that holds the song's folder.
         sample_rate (int): in Hz.
         n_channels (int): 1 is mono, 2 is stereo.
 

@@ -1,4 +1,4 @@
-"""Which songs train, validate and test, and what the set is called."""
+"""Choose the songs for training, validation and test, and name the set."""
 
 import random
 
@@ -6,12 +6,12 @@ from asteroid_tfswa.data import musdb18
 
 
 def choose_splits(found, valid_share=0.1, seed=0):
-    """Decide which songs validate.
+    """Choose the validation songs.
 
     Args:
-        found (dict[str, list[RawSong]]): as `find_raw_songs` returns it.
-        valid_share (float): share of the train songs where the set itself does not say.
-        seed (int): of that choice.
+        found (dict[str, list[RawSong]]): the result of `find_raw_songs`.
+        valid_share (float): share of the train songs to take, if the set itself does not say.
+        seed (int): seed of that choice.
 
     Returns:
         tuple[dict[str, list[RawSong]], str]: songs of "train", "valid" and "test", sorted by name,
@@ -40,14 +40,14 @@ def choose_splits(found, valid_share=0.1, seed=0):
 
 
 def describe(source_dir, splits):
-    """Name and licence of a set, as far as its songs tell.
+    """Find the name and licence of a set by its songs.
 
     Args:
-        source_dir (Path): where it lies.
+        source_dir (Path): its folder.
         splits (dict[str, list[RawSong]]): its songs.
 
     Returns:
-        tuple[str, str]: those of MUSDB18 where it is that, else the folder's name and "unknown".
+        tuple[str, str]: those of MUSDB18 if it is that set, else the folder's name and "unknown".
     """
     train = splits["train"] + splits["valid"]
     if not musdb18.VALIDATION_SONGS.issubset(song.name for song in train):

@@ -1,9 +1,9 @@
-"""Which files of a song are stems: those that add up to its mixture.
+"""Find which files of a song are stems: those that add up to its mixture.
 
-People keep more beside the stems: the accompaniment, a second mixture, a copy. Counted as stems
-these would make training mixtures that are no mixtures. Names say what a file may be, and the audio
-decides: the inner products of all files, from one pass over them, tell for any selection how far
-its sum is from a file, since |sum of c_i x_i|^2 = c^T G c.
+Folders often hold more: the accompaniment, a second mixture, a copy. Used as stems, these would
+give wrong training mixtures. Names suggest what a file may be; the audio decides. The inner
+products G of all files, from one pass over them, give the distance of any sum from a file, since
+|sum of c_i x_i|^2 = c^T G c.
 """
 
 import re
@@ -14,12 +14,12 @@ from scipy.optimize import nnls
 
 from asteroid_tfswa.errors import InputError
 
-# Files are "equal" or "add up" if the energy of the difference is at most a tenth of the file's.
-# Coding at usual rates leaves 2 % and less, a limiter on the mixture 4 to 5 %; one of four stems
-# too many or too few is a quarter.
+# Files are "equal" or "add up" if the difference has at most a tenth of the file's energy. Lossy
+# coding at usual rates causes up to 2 %, a limiter on the mixture 4 to 5 %, one of four stems too
+# many or too few about a quarter.
 TOLERANCE = 0.1
-ROUNDING = 2.0**-30  # mean square of one step of 16 bits: less is silence, or rounding
-# Lossy coders keep the waveform at low frequencies only and may replace high ones by noise, so that
+ROUNDING = 2.0**-30  # mean square of one 16-bit step: less is silence or rounding
+# Lossy coders keep the waveform at low frequencies only and may replace high ones with noise. So
 # averages of this many samples are compared instead (below about 1.4 kHz at 44.1 kHz).
 CODED_AVERAGE = 16
 
@@ -46,13 +46,13 @@ WITHOUT = re.compile(
 
 @dataclass(frozen=True)
 class Selection:
-    """What the files of a song are.
+    """The role of each file of a song.
 
     Attributes:
         stems (list[str]): names of the files that are stems.
         mixture (str or None): the file that is the mixture; None if the stems are to be summed.
         left_out (list[str]): files that are sums or copies of others.
-        equal (list[str]): stems that are equal to another stem, silent ones aside.
+        equal (list[str]): stems that are equal to another stem, except silent ones.
     """
 
     stems: list[str]
@@ -62,7 +62,7 @@ class Selection:
 
 
 def normalised(name):
-    """A file name without case, spaces, dashes, underscores and the like."""
+    """Remove case, spaces, dashes, underscores and the like from a file name."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
@@ -78,12 +78,12 @@ def is_sum_name(name):
 
 
 def inner_products(files, is_coded, stop=None):
-    """The mean products of the samples of all pairs of files, from one pass over them.
+    """Compute the mean products of the samples of all pairs of files, in one pass over them.
 
     Args:
-        files (list[AudioFile]): of equal length and number of channels.
-        is_coded (bool): whether any of them has been coded lossily.
-        stop (threading.Event, optional): ends the reading when it is set.
+        files (list[AudioFile]): files of equal length and number of channels.
+        is_coded (bool): whether any of them was lossily coded.
+        stop (threading.Event, optional): cancels the reading when set.
 
     Returns:
         np.ndarray: (files, files), float64.
@@ -101,17 +101,17 @@ def inner_products(files, is_coded, stop=None):
 
 
 def select(names, products, sources, use_mixture=True, must_add_up=True):
-    """Decide which files of a song are its stems, which one the mixture, and which are neither.
+    """Decide which files of a song are stems, which is the mixture, and which are neither.
 
     Args:
-        names (list[str]): of the files.
+        names (list[str]): names of the files.
         products (np.ndarray): their inner products, see `inner_products`.
-        sources (list[str]): stems whatever their names; those missing among the files are silent.
+        sources (list[str]): files that are stems whatever their names; missing ones are silent.
         use_mixture (bool): False to sum the stems even if a mixture exists. Default: True.
         must_add_up (bool): False to accept a mixture that is known to differ. Default: True.
 
     Returns:
-        Selection: every file in its role.
+        Selection: the role of every file.
 
     Raises:
         InputError: the stems do not add up to the mixture, a file is neither a stem nor a sum, or
@@ -126,7 +126,7 @@ def select(names, products, sources, use_mixture=True, must_add_up=True):
         stems = _stems_without_mixture(files, others, sources)
         mixture = None
     else:
-        if normalised(mixtures[0]) == "mixture":  # others by its side are sums of some kind
+        if normalised(mixtures[0]) == "mixture":  # others beside it are sums of some kind
             mixtures = mixtures[:1]
         found = [_stems_of(files, mixture, sources) for mixture in mixtures]
         distance, mixture, stems = min(found, key=lambda choice: choice[0])
@@ -148,7 +148,7 @@ class _Files:
     def __init__(self, names, products):
         self.names = list(names)
         self.products = products
-        # Columns whose inner products are these: least squares needs no audio.
+        # Columns with the same inner products, so that least squares needs no audio.
         values, vectors = np.linalg.eigh(products)
         self.columns = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
 
@@ -160,7 +160,7 @@ class _Files:
         return self.energy(name) <= ROUNDING
 
     def distance(self, file, parts):
-        """Energy of the difference between a file and a sum, as a share of the file's."""
+        """Compute the energy of the difference between a file and a sum, relative to the file's."""
         difference = self._vector([file]) - self._vector(parts)
         energy = difference @ self.products @ difference
         if energy <= ROUNDING * (1 + len(parts)):
@@ -173,11 +173,11 @@ class _Files:
         return self.distance(one, [other]) <= TOLERANCE
 
     def fit(self, file, candidates, given=()):
-        """Find the candidates whose sum, with what is given, comes closest to a file.
+        """Find the candidates whose sum, together with `given`, comes closest to a file.
 
         Returns:
-            tuple[list[str], float]: these, and the share of the file's energy that no weights of
-            the candidates explain.
+            tuple[list[str], float]: their names, and the share of the file's energy that no
+            weights of the candidates explain.
         """
         candidates = [name for name in candidates if not self.is_silent(name)]
         target = self.columns @ (self._vector([file]) - self._vector(given))
@@ -193,7 +193,7 @@ class _Files:
         return parts, rest**2 / max(self.energy(file), ROUNDING)
 
     def parts_of(self, file, candidates):
-        """The candidates that add up to a file, or [] if none do or the file is silent."""
+        """Find the candidates that add up to a file; [] if none do or the file is silent."""
         if self.is_silent(file):
             return []
         parts, _ = self.fit(file, [name for name in candidates if name != file])
@@ -207,9 +207,10 @@ class _Files:
 
 
 def _stems_of(files, mixture, sources):
-    """The stems that come closest to a mixture: (distance, mixture, stems).
+    """Find the stems that come closest to a mixture; return (distance, mixture, stems).
 
-    Where that makes little difference, files are stems unless their names say that they are sums.
+    If the choice makes little difference, files are stems unless their names say that they are
+    sums.
     """
     extras = [name for name in files.names if name not in sources and name != mixture]
     ordinary = [name for name in extras if not is_sum_name(name)]
@@ -223,7 +224,7 @@ def _stems_of(files, mixture, sources):
 
 
 def _check_left_out(files, mixture, stems):
-    """Only what is known to be a sum, a copy or a part of a stem is left out without a word."""
+    """Raise InputError if a file left out is not known to be a sum, a copy or a part of a stem."""
     left_out = [name for name in files.names if name not in stems and name != mixture]
     parts = {part for stem in stems for part in files.parts_of(stem, left_out)}
     for name in left_out:
@@ -232,7 +233,7 @@ def _check_left_out(files, mixture, stems):
         if not (known or files.is_silent(name) or files.parts_of(name, others)):
             raise InputError(
                 f"{name}: is not in {mixture}, which the other stems ({_listed(stems)}) add up to, "
-                "and is no sum of them; remove it, or use --mixture sum to make it part of the "
+                "and is not a sum of them; remove it, or use --mixture sum to make it part of the "
                 "mixture"
             )
 
@@ -256,10 +257,10 @@ def _does_not_add_up(files, mixture, stems, distance):
 
 
 def _stems_without_mixture(files, names, sources):
-    """The files that are neither the sum of others nor parts of a source."""
+    """Find the files that are neither the sum of others nor parts of a source."""
     stems = list(names)
     extras = [name for name in names if name not in sources]
-    # The likely ones first, so that others are not explained by them.
+    # Likely sums first, so that they do not serve to explain other files.
     for name in sorted(extras, key=lambda name: (not is_sum_name(name), -files.energy(name))):
         others = [other for other in stems if other != name]
         if files.parts_of(name, others):
@@ -279,7 +280,7 @@ def _stems_without_mixture(files, names, sources):
         parts = files.parts_of(source, [name for name in stems if name != source])
         if len(parts) > 1:
             raise InputError(
-                f"{source}: is the sum of {_listed(parts)}, so that not all of them are stems; "
+                f"{source}: is the sum of {_listed(parts)}, so not all of them are stems; "
                 "put the right file there, or leave some of them out of sources"
             )
     return stems

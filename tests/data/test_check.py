@@ -100,7 +100,7 @@ def test_song_unlike_the_others(source):
     assert f"{source / 'train' / 'b'}: n_channels is 3" in failure(source)
     write_song(source / "train" / "b", rate=16000)
     message = failure(source)
-    assert "sample_rate is 16000, 8000 is asked for" in message and "ffmpeg -ar 8000" in message
+    assert "sample_rate is 16000, but 8000 is required" in message and "ffmpeg -ar 8000" in message
 
 
 @needs_ffmpeg

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from asteroid_tfswa.data import decode, musdb18
+from asteroid_tfswa.data import musdb18
 from asteroid_tfswa.data.dataset import read_segment
 from asteroid_tfswa.data.prepare import prepare
 from asteroid_tfswa.data.songs import read_prepared
@@ -125,7 +125,7 @@ def failure_again(source, **options):
     return failure(source, **options)
 
 
-def test_mono_stems_and_songs_are_spread(source):
+def test_mono_stems_and_songs_are_copied_to_all_channels(source):
     write_song(source / "test" / "t", stems=["vocals"], n_channels=1)
     write_song(source / "train" / "a", "flac", n_channels=1)
     for stem in SOURCES:
@@ -133,7 +133,7 @@ def test_mono_stems_and_songs_are_spread(source):
     data = run(source)
     vocals = read(data.splits["test"][0].stems["vocals"])
     np.testing.assert_allclose(vocals, noise(0, 2000, 1).repeat(2, axis=1), atol=2**-15)
-    assert data.n_channels == 2 and data.notes == ["2 songs: mono files were spread to 2 channels."]
+    assert data.n_channels == 2 and data.notes == ["2 songs: mono files were copied to 2 channels."]
 
 
 def test_missing_stems_can_be_silent(source):
@@ -143,7 +143,7 @@ def test_missing_stems_can_be_silent(source):
     song = data.splits["test"][0]
     assert not read(song.stems["bass"]).any() and list(song.stems) == ["bass", "vocals"]
     np.testing.assert_array_equal(read(song.mixture), read(song.stems["vocals"]))
-    assert data.notes == ["2 songs: stems that are missing are silent (bass, vocals)."]
+    assert data.notes == ["2 songs: missing stems are silent (bass, vocals)."]
     (source / "train" / "empty").mkdir()
     shutil.rmtree(source.parent / "prepared")
     message = failure(source, missing_stems="silence")
@@ -173,13 +173,20 @@ def test_streams_of_different_length_are_cut_to_the_shortest(tmp_path):
         sf.write(tmp_path / f"{stem}.wav", noise(index, 30000 + 1024 * (index == 2)), 44100)
         inputs += ["-i", str(tmp_path / f"{stem}.wav")]
         maps += ["-map", str(index)]
-    path = tmp_path / "x.stem.mp4"
-    subprocess.run(["ffmpeg", "-v", "error", *inputs, *maps, "-c:a", "aac", str(path)], check=True)
-    (tmp_path / "out").mkdir()
-    decode.decode_stem_mp4(path, tmp_path / "out", threading.Event())
-    lengths = {stem: len(read(tmp_path / "out" / f"{stem}.wav")) for stem in ("bass", "vocals")}
-    assert lengths["bass"] == lengths["vocals"] >= 30000
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    example = tmp_path / "x.stem.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", *inputs, *maps, "-c:a", "aac", str(example)], check=True
+    )
+    for place in ("train/a", "train/b", "test/t"):
+        path = tmp_path / "source" / f"{place}.stem.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(example)
+    sources = list(musdb18.STEM_MP4_STREAMS[1:])
+    data = prepare(tmp_path / "source", tmp_path / "prepared", sources, mixture="sum")
+    song = data.splits["test"][0]
+    assert 30000 <= song.n_samples < 31024
+    for path in (song.mixture, *song.stems.values()):
+        assert len(read(path)) == song.n_samples
 
 
 # ---- Which songs validate ------------------------------------------------------------------------

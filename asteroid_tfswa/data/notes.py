@@ -1,0 +1,49 @@
+"""Tell the user what preparing changed in a set."""
+
+
+def changes_made(checked, entries, n_channels, tolerance):
+    """Say in sentences what was done to songs beyond linking and decoding.
+
+    Args:
+        checked (list[CheckedSong]): all songs.
+        entries (dict[str, list[dict]]): for each split the entries of its songs, see `read_entry`.
+        n_channels (int): channels of the prepared songs.
+        tolerance (float): seconds by which files were allowed to differ in length.
+
+    Returns:
+        list[str]: a sentence for each kind of change, with the number of songs.
+    """
+    evened = [song for song in checked if song.is_evened]
+    mono = [song for song in checked if song.has_mono or song.n_channels < n_channels]
+    silent = [song for song in checked if song.missing]
+    entries = [(split, entry) for split, songs in entries.items() for entry in songs]
+    shortened = [entry for _, entry in entries if entry["left_out"]]
+    equal = [(split, entry) for split, entry in entries if entry["equal"]]
+    notes = []
+    if evened:
+        notes.append(
+            f"{_songs(evened)}: files that differed by up to {tolerance} s in length were cut or "
+            "padded."
+        )
+    if mono:
+        notes.append(f"{_songs(mono)}: mono files were copied to {n_channels} channels.")
+    if silent:
+        names = sorted({stem for song in silent for stem in song.missing})
+        notes.append(f"{_songs(silent)}: missing stems are silent ({', '.join(names)}).")
+    if shortened:
+        names = sorted({name for entry in shortened for name in entry["left_out"]})
+        notes.append(
+            f"{_songs(shortened)}: files that are sums or copies of others, not stems, were left "
+            f"out ({', '.join(names)})."
+        )
+    if equal:
+        split, entry = equal[0]
+        notes.append(
+            f"{_songs(equal)}: some stems are equal ({', '.join(entry['equal'])} of "
+            f"{split}/{entry['name']}); check whether these are the right files."
+        )
+    return notes
+
+
+def _songs(songs):
+    return f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
