@@ -1,6 +1,6 @@
-"""A page to listen to: separated songs in the browser, with their scores where there are any.
+"""A page to listen to separated songs in a browser, with their scores if they have any.
 
-`write_page` writes one folder that opens from disk: no server, no network, no build step.
+`write_page` writes a folder that opens from disk, without a server or network.
 """
 
 from asteroid_tfswa.page.page import PageSong, check_megabytes, write_page

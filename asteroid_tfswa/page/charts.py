@@ -1,4 +1,4 @@
-"""Charts as SVG: box plots of scores, curves of a training run. Plain text, no library needed."""
+"""Draw charts as SVG: box plots of scores, curves of a training run."""
 
 from html import escape
 
@@ -19,13 +19,12 @@ def box_plot(title, unit, groups):
     """Draw boxes side by side: quartiles, median, whiskers to the last value within 1.5 boxes.
 
     Args:
-        title (str): of the chart.
-        unit (str): of the values.
-        groups (dict[str, dict[str, list[float]]]): ``{stem: {estimate: values}}``; values that do
-            not exist are left out by the caller.
+        title (str): title of the chart.
+        unit (str): unit of the values.
+        groups (dict[str, dict[str, list[float]]]): ``{stem: {estimate: values}}``, finite values.
 
     Returns:
-        str: an ``<svg>`` element with a text alternative.
+        str: an ``<svg>`` element with a text alternative; empty without values.
     """
     values = [v for boxes in groups.values() for vs in boxes.values() for v in vs]
     if not values:
@@ -78,8 +77,8 @@ def curve(title, unit, points):
     """Draw a curve.
 
     Args:
-        title (str): of the chart.
-        unit (str): of the values.
+        title (str): title of the chart.
+        unit (str): unit of the values.
         points (list[tuple[float, float]]): steps and values, in order.
 
     Returns:
@@ -121,7 +120,7 @@ def standalone(charts):
 
 
 def _y_axis(low, high, unit):
-    """Round limits, the function from values to pixels, and the axis itself."""
+    """Make round limits, the function from values to pixels, and the elements of the axis."""
     step = 10 ** np.floor(np.log10(max(high - low, 1e-6)))
     step = next(step * f for f in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * f) <= 6)
     low, high = np.floor(low / step) * step, np.ceil(high / step) * step

@@ -1,4 +1,4 @@
-"""What can be said of separated stems by looking at their samples."""
+"""Check separated stems by their samples."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ FLOOR = 1e-20
 
 
 def duration(path):
-    """Length of an audio file.
+    """Find the length of an audio file.
 
     Args:
         path (Path): a file that soundfile or ffmpeg reads.
 
     Returns:
-        float: in seconds.
+        float: the length in seconds.
     """
     audio = open_audio(path)
     if audio.n_samples:
@@ -29,14 +29,14 @@ def check_song(song):
         song (PageSong): its files are read block by block.
 
     Returns:
-        list[str]: sentences.
+        list[str]: a sentence for each result.
     """
     names = list(song.estimates)
     files = [open_audio(song.mixture), *(open_audio(path) for path in song.estimates.values())]
     rate = files[0].sample_rate
     mixture_energy = rest_energy = 0.0
     clipped = np.zeros(len(names), int)
-    joins = np.zeros((2, 2))  # energy of differences and their number, outside and inside of joins
+    joins = np.zeros((2, 2))  # energy and number of differences, outside of joins and inside
     position = 0
     for blocks in _aligned([file.blocks() for file in files]):
         mixture, stems = blocks[0], np.stack(blocks[1:])  # (n_src, time, chan)
@@ -66,7 +66,7 @@ def check_song(song):
 
 
 def _aligned(streams):
-    """Blocks of equal length from streams of blocks of any length, to the end of the shortest."""
+    """Yield blocks of equal length from streams of any blocks, to the end of the shortest."""
     held = [next(stream, None) for stream in streams]
     while all(block is not None for block in held):
         n = min(map(len, held))

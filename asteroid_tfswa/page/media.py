@@ -1,7 +1,7 @@
-"""The audio of a page: what is heard of each song, coded for every browser.
+"""The audio of a page: choose the parts of each song, and encode them for all browsers.
 
-A page that is opened from disk may not read other files, but it may run scripts. So each track is
-an mp3 file in a script of its own, as text.
+A page opened from disk may not read other files, but it may run scripts. So each track is an mp3
+file as text in its own script.
 """
 
 import base64
@@ -15,8 +15,8 @@ import soundfile
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.resample import Resampler
 
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # that mp3 has
-# 145 kbit/s at 44.1 kHz; text takes 4/3 of that.
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of mp3
+# 145 kbit/s at 44.1 kHz; as text it takes 4/3 of that.
 ENCODING = {"bitrate_mode": "AVERAGE", "compression_level": 0.6}
 BYTES_PER_SECOND = 145_000 / 8 * 4 / 3
 FADE = 0.005  # seconds, at the ends of clips
@@ -28,7 +28,7 @@ class Clip:
     """A part of a song that is on the page.
 
     Attributes:
-        start (float): where it begins in the song, in seconds.
+        start (float): its position in the song in seconds.
         seconds (float): its length.
     """
 
@@ -37,16 +37,16 @@ class Clip:
 
 
 def choose_clips(duration, moments, seconds):
-    """Choose what of a song is on the page: all of it if it fits, otherwise parts.
+    """Choose the parts of a song for the page: all of it if it fits.
 
     Args:
         duration (float): of the song in seconds.
-        moments (list[tuple[float, float]]): begin and length, in seconds, of what must be there.
+        moments (list[tuple[float, float]]): begin and length, in seconds, of parts to include.
         seconds (float): how much of the song fits.
 
     Returns:
-        list[Clip]: in the order of the song, without overlaps; moments are shortened alike if they
-        do not fit, what is left goes to the middle of the song.
+        list[Clip]: in the order of the song, without overlaps. Moments that do not fit are all
+        shortened by the same factor; remaining time is given to the middle of the song.
     """
     if duration <= seconds:
         return [Clip(0.0, duration)]
@@ -65,14 +65,14 @@ def choose_clips(duration, moments, seconds):
 
 
 def position_on_page(clips, time):
-    """Where a time of the song is on the page.
+    """Convert a time of the song to a time of the page's audio.
 
     Args:
-        clips (list[Clip]): of `choose_clips`.
-        time (float): in seconds from the beginning of the song.
+        clips (list[Clip]): the result of `choose_clips`.
+        time (float): seconds from the beginning of the song.
 
     Returns:
-        float or None: in seconds from the beginning of the page's audio; None if it is not there.
+        float or None: seconds from the beginning of the page's audio; None if it is in no clip.
     """
     before = 0.0
     for clip in clips:
@@ -91,7 +91,7 @@ def read_clips(path, clips):
 
     Returns:
         tuple[np.ndarray, int]: audio of one or two channels, (time, chan), float32, and its sample
-        rate in Hz. Of more channels the first two are kept, the front left and right ones.
+        rate in Hz. Of more channels the first two are kept, front left and right.
     """
     audio = open_audio(path)
     rate = audio.sample_rate
@@ -124,15 +124,15 @@ def write_track(path, key, wave, sample_rate):
 
     Args:
         path (Path): the script.
-        key (str): by which the page knows the track.
+        key (str): the page's name of the track.
         wave (np.ndarray): (time, chan).
-        sample_rate (int): in Hz; rates that mp3 does not have are resampled to 44.1 kHz.
+        sample_rate (int): in Hz; audio at rates that mp3 lacks is resampled to 44.1 kHz.
     """
     if sample_rate not in RATES:
         resample = Resampler(sample_rate, 44100, wave.shape[1])
         wave, sample_rate = np.concatenate([resample(wave), resample.flush()]), 44100
     coded = io.BytesIO()
-    # Louder samples are cut off by players as well; here they would wrap in the coder.
+    # Players clip louder samples as well; the encoder would wrap them around.
     soundfile.write(
         coded, np.clip(wave, -1, 1), sample_rate, "MPEG_LAYER_III", format="MP3", **ENCODING
     )

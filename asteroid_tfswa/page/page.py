@@ -1,4 +1,4 @@
-"""Writing a page: the songs' tracks and pictures beside one HTML file."""
+"""Write a page: one HTML file beside the songs' tracks and pictures."""
 
 import json
 import shutil
@@ -16,8 +16,8 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, temporary_name
 from asteroid_tfswa.page import checks, media, pictures
 
-WORST = 10.0  # seconds of the worst moment of each stem
-PICTURE_BYTES = 60_000  # of a spectrogram, about
+WORST = 10.0  # length of the worst moment of each stem in seconds
+PICTURE_BYTES = 60_000  # size of a spectrogram, about
 
 
 @dataclass
@@ -25,13 +25,13 @@ class PageSong:
     """A song of a page.
 
     Attributes:
-        name (str): shown as it is.
-        mixture (Path): audio file of any format that can be read.
+        name (str): its title on the page.
+        mixture (Path): audio file that soundfile or ffmpeg reads.
         estimates (dict[str, Path]): file of each separated stem.
-        references (dict[str, Path]): file of each true stem; none for a page without scores.
+        references (dict[str, Path]): file of each true stem; empty for a page without scores.
         scores (dict[str, float or None]): columns of the table by their titles, in dB.
-        frames (dict[str, list]): for each stem its SDR in each second, None where undefined.
-        hop (float, optional): seconds from one separated chunk to the next, to look at the joins.
+        frames (dict[str, list]): SDR of each stem in each second, None where undefined.
+        hop (float, optional): seconds from one separated chunk to the next, to check the joins.
         overlap (float): seconds that chunks share. Default 0.
     """
 
@@ -49,26 +49,26 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
     """Write a page with players that keep mixture, references, estimates and residuals in sync.
 
     Args:
-        folder (str or Path): gets `index.html` and `media/`; a page that is there is replaced once
-            the new one is complete.
+        folder (str or Path): folder for `index.html` and `media/`; an existing page is replaced
+            when the new one is complete.
         title (str): heading of the page.
         songs (list[PageSong]): the songs.
         summary (str): a sentence below the heading. Default none.
-        sections (list[tuple[str, str]]): heading and HTML of what follows the songs. Text in it
-            must have been escaped.
-        megabytes (float): how large the page may become, about. Songs that do not fit are shortened
+        sections (list[tuple[str, str]]): heading and HTML of each section after the songs; text in
+            the HTML must be escaped.
+        megabytes (float): approximate limit of the page's size. Songs that do not fit are shortened
             to their worst moments and their middle. Default 200.
 
     Returns:
-        Path: of `index.html`.
+        Path: the file `index.html`.
 
     Raises:
-        InputError: if a file cannot be read, or not a second of each song fits.
+        InputError: if a file cannot be read, or less than a second of each song fits.
     """
     check_megabytes(megabytes)
     folder = Path(folder)
     if folder.exists() and not (folder / "index.html").is_file() and any(folder.iterdir()):
-        raise InputError(f"{folder}: holds other files than a page; choose another folder")
+        raise InputError(f"{folder}: holds files that are not a page; choose another folder")
     n_tracks = max((1 + len(s.estimates) + len(s.references) for s in songs), default=1)
     room = megabytes * 1e6 / max(1, len(songs))
     room -= 3 * PICTURE_BYTES * max((len(s.references) for s in songs), default=0)
@@ -98,12 +98,12 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
 
 
 def check_megabytes(megabytes):
-    """Raise InputError for a size that no page can have."""
+    """Raise InputError for an impossible size of a page."""
     number("page_megabytes", megabytes, 0, 100_000)
 
 
 def _write_song(folder, number, song, seconds):
-    """Write the tracks and pictures of a song; gives what the page's script needs to know."""
+    """Write the tracks and pictures of a song; return its data for the page's script."""
     duration = checks.duration(song.mixture)
     worst = {stem: _worst_moment(frames) for stem, frames in song.frames.items()}
     worst = {stem: moment for stem, moment in worst.items() if moment}
@@ -111,7 +111,7 @@ def _write_song(folder, number, song, seconds):
     files = [(None, "mixture", song.mixture)]
     for kind, stems in (("reference", song.references), ("estimate", song.estimates)):
         files += [(stem, kind, path) for stem, path in stems.items()]
-    tracks, waves, loudest = [], {}, 1e-30
+    tracks, waves = [], {}
     for i, (stem, kind, path) in enumerate(files):
         wave, rate = media.read_clips(path, clips)
         tracks.append({"key": f"{number}/{i}", "file": f"media/{number}-{i}.js"})
@@ -165,7 +165,7 @@ def _worst_moment(frames):
 
 def _html(title, summary, songs, data, sections):
     static = resources.files("asteroid_tfswa.page") / "static"
-    # Within a script element only "<" could end it early.
+    # Only "<" could end a script element early.
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     return Template((static / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),

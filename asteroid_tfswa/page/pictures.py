@@ -1,4 +1,4 @@
-"""Spectrograms as pictures."""
+"""Draw spectrograms."""
 
 import numpy as np
 from PIL import Image
@@ -6,8 +6,8 @@ from PIL import Image
 N_FFT = 4096
 WIDTH, HEIGHT = 1000, 128  # pixels
 LOWEST, HIGHEST = 40.0, 16000.0  # Hz
-RANGE = 80.0  # dB below the loudest of a song
-# Dark violet to light yellow; even steps look even, also to the colour-blind.
+RANGE = 80.0  # dB below the loudest
+# Dark violet to light yellow; equal steps look equal, also to colour-blind people.
 COLOURS = (
     (0, 0, 4),
     (59, 15, 112),
@@ -19,7 +19,7 @@ COLOURS = (
 
 
 def spectrogram(wave, sample_rate):
-    """Power over time and frequency, as large as the picture.
+    """Compute power over time and frequency, in the size of the picture.
 
     Args:
         wave (np.ndarray): (time, chan).
@@ -46,8 +46,8 @@ def write_picture(path, power, loudest):
 
     Args:
         path (Path): the file.
-        power (np.ndarray): of `spectrogram`.
-        loudest (float): power that gets the lightest colour.
+        power (np.ndarray): the result of `spectrogram`.
+        loudest (float): power of the lightest colour.
     """
     level = 10 * np.log10(np.maximum(power, 1e-30) / max(loudest, 1e-30))
     steps = np.clip((level + RANGE) / RANGE * 255, 0, 255).astype(np.uint8)

@@ -98,7 +98,7 @@ def test_a_page_is_replaced_and_other_folders_are_not(tmp_path):
     assert "two" in write_page(tmp_path / "report", "two", [song]).read_text()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").touch()
-    with pytest.raises(InputError, match="mine: holds other files than a page; choose another"):
+    with pytest.raises(InputError, match="mine: holds files that are not a page; choose another"):
         write_page(tmp_path / "mine", "title", [song])
     with pytest.raises(InputError, match="page_megabytes: 0.01 is less than a second of each of 1"):
         write_page(tmp_path / "small", "title", [song], megabytes=0.01)

@@ -1,4 +1,4 @@
-"""Built-in songs: a small set in MUSDB18-HQ's own form, made from a seed, with no download."""
+"""Built-in songs: a small data set in MUSDB18-HQ's layout, generated from a seed."""
 
 import json
 import shutil
@@ -13,21 +13,21 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
 
 SPLITS = ("train", "test")
-RECIPE_FILE = "builtin.json"  # how the songs of a folder were made
+RECIPE_FILE = "builtin.json"  # the arguments that the songs of a folder were made with
 
 
 def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
     """Make songs as `<folder>/{train,test}/<song>/{mixture,vocals,drums,bass,other}.wav`.
 
-    Songs that exist already are kept, so an interrupted run continues where it was. The same
-    seed gives the same files, byte for byte, on the same machine. The mixture is the exact sum of
-    the stems (16-bit, 44.1 kHz, stereo).
+    Existing songs are kept, so an interrupted run continues where it stopped. The same seed gives
+    the same files, byte for byte, on the same machine. The mixture is the exact sum of the stems
+    (16-bit, 44.1 kHz, stereo).
 
     Args:
-        folder (str or Path): where to; made if missing.
-        n_train (int): training songs. Default: 10, of which two serve for validation later.
+        folder (str or Path): the output folder; created if missing.
+        n_train (int): training songs. Default: 10.
         n_test (int): test songs. Default: 2.
-        duration (float): seconds of each song, at least 4. Default: 30.
+        duration (float): length of each song in seconds, at least 4. Default: 30.
         seed (int): 0 or more. Default: 0.
 
     Returns:
@@ -51,7 +51,7 @@ def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
     ]
     recipe = {"seed": seed, "duration": duration}
     if _is_made(folder, recipe) and all(_is_whole(song) for _, _, song in songs):
-        return folder  # needs no lock: others may read it
+        return folder  # reading needs no lock
     sound_font = find_sound_font()
     with locked(folder):
         for split in {split for split, _, song in songs if song.parent.is_dir()}:
@@ -67,14 +67,18 @@ def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
 
 
 def _is_made(folder, recipe):
-    """Whether `folder` holds songs of this recipe; those of another must not be taken for them."""
+    """Whether `folder` holds songs of this recipe.
+
+    Raises:
+        InputError: if it holds songs of another recipe.
+    """
     path = folder / RECIPE_FILE
     if not path.exists():
         return False
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError(f"{path}: damaged; remove {folder}, the songs are made again") from None
+        raise InputError(f"{path}: damaged; remove {folder} and run again") from None
     if found != recipe:
         raise InputError(
             f"{folder} holds songs made with {found}, not {recipe}: "
@@ -88,8 +92,8 @@ def _is_whole(song):
 
 
 def _write_song(song, stems):
-    """Write the files of a song into a folder that gets its name only when it is complete."""
-    shutil.rmtree(song, ignore_errors=True)  # files of it are missing, if it exists
+    """Write the files of a song; its folder appears when it is complete."""
+    shutil.rmtree(song, ignore_errors=True)  # if it exists, it is incomplete
     with atomic_folder(song) as work:
         for stem, audio in {"mixture": sum(stems.values()), **stems}.items():
             soundfile.write(work / f"{stem}.wav", audio, SAMPLE_RATE, subtype="PCM_16")

@@ -9,7 +9,7 @@ from asteroid_tfswa.data.builtin.plan import Note, draw
 KICK, SNARE, CLOSED_HAT, OPEN_HAT, CRASH, RIDE = 36, 38, 42, 46, 49, 51
 TOMS = (47, 45, 41)
 
-# the palette is small, so that what a network learns on some songs serves it on others
+# few instruments, so that a network can apply what it learns on some songs to others
 DRUM_KITS = (0, 8, 16)  # standard, room, power
 BASSES = (33, 34, 36)  # fingered, picked, slap
 KEYS = (0, 4, 17)  # piano, electric piano, organ
@@ -43,7 +43,7 @@ class Part:
     notes: list = field(default_factory=list)
 
     def add(self, plan, beat, n_beats, pitch, velocity, rng, late=0.0):
-        """Add a note at a beat of the song, as a player would: never quite even.
+        """Add a note at a beat of the song, with a player's small deviations.
 
         Args:
             plan (Plan): the song.
@@ -51,7 +51,7 @@ class Part:
             n_beats (float): duration.
             pitch (int): MIDI note number.
             velocity (float): 1 to 127, on average.
-            rng (numpy.random.Generator): source of chance.
+            rng (numpy.random.Generator): source of randomness.
             late (float): seconds after the beat. Default: 0.
         """
         start = max(0.0, plan.seconds(beat) + late + rng.normal(0, 0.005))
@@ -60,7 +60,7 @@ class Part:
 
 
 def steps(pattern, n_beats):
-    """Yield (beat, letter) for the strokes of a one-bar pattern repeated over `n_beats` beats."""
+    """Yield (beat, letter) for each stroke of a one-bar pattern repeated over `n_beats` beats."""
     for step in range(4 * n_beats):
         letter = pattern[step % len(pattern)]
         if letter != ".":
@@ -68,7 +68,7 @@ def steps(pattern, n_beats):
 
 
 def drums(plan, rng):
-    """Kick, snare and hats; a ride in the chorus; a fill at the end and a crash at the start."""
+    """Play kick, snare and hats; a ride in the chorus; a fill at the end, a crash at the start."""
     kit = Part(draw(DRUM_KITS, rng), is_drums=True)
     kick, snare, hat = draw(KICKS, rng), draw(SNARES, rng), draw(HATS, rng)
     for section in plan.sections:
@@ -92,7 +92,7 @@ def drums(plan, rng):
 
 
 def bass(plan, rng):
-    """Roots of the chords in a rhythm of its own, with fifths, octaves and leading notes."""
+    """Play the roots of the chords in a separate rhythm, with fifths, octaves and leading notes."""
     part = Part(draw(BASSES, rng))
     rhythm = draw(BASS_RHYTHMS, rng)
     for section in plan.sections:
@@ -120,7 +120,7 @@ def voicing(plan, beat, lowest):
 
 
 def strummed(part, plan, section, rhythm, rng):
-    """Chords in a rhythm, their notes a few milliseconds apart."""
+    """Play chords in a rhythm, their notes a few milliseconds apart."""
     beats = [beat for beat, _ in steps(rhythm, section.n_beats)]
     for beat, following in zip(beats, beats[1:] + [section.n_beats], strict=True):
         pitches = voicing(plan, beat, 55)
@@ -130,7 +130,7 @@ def strummed(part, plan, section, rhythm, rng):
 
 
 def arpeggiated(part, plan, section, order, rng):
-    """One note of the chord after the other, in eighths."""
+    """Play the notes of the chord one by one, in eighths."""
     for eighth in range(2 * section.n_beats):
         beat = eighth / 2
         pitches = voicing(plan, beat, 60)
@@ -139,7 +139,7 @@ def arpeggiated(part, plan, section, order, rng):
 
 
 def sustained(part, plan, section, rng):
-    """Chords held for as long as they last."""
+    """Play each chord for its whole length."""
     for beat in range(0, section.n_beats, 4):
         n_beats = min(4, section.n_beats - beat)
         for pitch in voicing(plan, beat, 57):
@@ -147,7 +147,7 @@ def sustained(part, plan, section, rng):
 
 
 def harmony(plan, rng):
-    """Two or three instruments: keys to one side, a guitar to the other, sometimes a pad behind."""
+    """Play keys on one side, a guitar on the other and, in most songs, a pad in the middle."""
     side = draw((-1, 1), rng)
     keys = Part(draw(KEYS, rng), pan=0.4 * side)
     guitar = Part(draw(GUITARS, rng), pan=-0.6 * side)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from asteroid_tfswa.data.builtin.plan import draw
 
-# beats of the syllables of a phrase; what is left of its four or eight beats is a pause
+# beats of the syllables of a phrase; the rest of its four or eight beats is a pause
 VERSE_RHYTHMS = (
     (0.5, 0.5, 1, 0.5, 0.5),
     (1, 0.5, 0.5, 1),
@@ -45,7 +45,7 @@ def make_phrases(plan, lowest, rng):
     Args:
         plan (Plan): the song.
         lowest (int): MIDI note at the bottom of the singer's range of about an octave and a half.
-        rng (numpy.random.Generator): source of chance.
+        rng (numpy.random.Generator): source of randomness.
 
     Returns:
         list of list of Syllable: phrases, in order, with pauses between them.
@@ -78,7 +78,7 @@ def _motif(rhythms, height, rng):
 
 
 def _phrase(plan, section, beat, motif, lowest, rng):
-    """Sing a motif from a beat of its section on, with a little variation."""
+    """Write the syllables of a motif from a beat of its section on, with a little variation."""
     bottom = 0  # the lowest step of the scale that the singer reaches
     while plan.pitch(bottom) >= lowest:
         bottom -= 1

@@ -1,4 +1,4 @@
-"""What a built-in song is about before a note is written: key, tempo, chords and sections."""
+"""Plan a built-in song before a note is written: key, tempo, chords and sections."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ FORMS = (
 
 
 def draw(options, rng):
-    """Draw one of a tuple."""
+    """Draw one element of a tuple."""
     return options[rng.integers(len(options))]
 
 
@@ -111,7 +111,7 @@ def make_plan(index, duration, rng):
     Args:
         index (int): number of the song in its set; neighbours get different forms and modes.
         duration (float): seconds.
-        rng (numpy.random.Generator): source of chance.
+        rng (numpy.random.Generator): source of randomness.
     """
     tempo = rng.uniform(80, 150)
     mode = ("major", "minor")[index % 2]

@@ -26,7 +26,7 @@ SINGERS = (
 
 
 def find_sound_font():
-    """Path of the sound font that the package pretty_midi ships.
+    """Find the sound font that the package pretty_midi ships.
 
     Raises:
         InputError: if the sound font or its player is not installed.
@@ -75,7 +75,7 @@ def play(part, sound_font, n_samples):
 
 
 def make_room(rng):
-    """Impulse response (time, 2) of a small room: noise that dies away, darker than white."""
+    """Make the impulse response (time, 2) of a small room: decaying noise, darker than white."""
     decay = rng.uniform(0.5, 1.0)  # seconds to fall by 60 dB
     times = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
     noise = rng.standard_normal((len(times), 2)) * 10 ** (-3 * times / decay)[:, None]
@@ -119,7 +119,7 @@ def make_song(seed, index, duration, sound_font):
 
 
 def _balance(stems, room, rng):
-    """Room, levels, a short fade at the end, and 16 bits."""
+    """Apply room, levels and a short fade at the end, and convert to 16 bits."""
     n_samples = len(stems["drums"])
     fade = np.minimum(1, np.arange(n_samples, 0, -1) / (0.05 * SAMPLE_RATE))[:, None]
     for stem, audio in stems.items():

@@ -122,7 +122,7 @@ def _articulate(phrases, singer, rng):
 
 
 def _breathe(tracks, start, rng):
-    """A breath drawn before a phrase."""
+    """Write a breath before a phrase."""
     length, loudness = rng.uniform(0.25, 0.4), rng.uniform(0.05, 0.09)
     begin, end = start - 0.15 - length, start - 0.15
     tracks.add("noise", (begin, 0), (begin + 0.6 * length, loudness), (end, 0))
@@ -131,7 +131,7 @@ def _breathe(tracks, start, rng):
 
 
 def _syllable(tracks, syllable, end, release, first, singer, rng):
-    """A consonant before `syllable.start`, and the vowel from there to `end`."""
+    """Write a consonant before `syllable.start`, and the vowel from there to `end`."""
     consonant, start = CONSONANTS[syllable.consonant], syllable.start
     onset = start - consonant.length
     loudness = rng.uniform(0.8, 1.0)
@@ -191,7 +191,7 @@ def sing(phrases, singer, n_samples, rng):
         phrases (list of list of Syllable): see `melody.make_phrases`; at least one syllable.
         singer (Singer): whose voice.
         n_samples (int): length of the song.
-        rng (numpy.random.Generator): source of chance.
+        rng (numpy.random.Generator): source of randomness.
 
     Returns:
         numpy.ndarray: (n_samples,), mono, zero where nobody sings.

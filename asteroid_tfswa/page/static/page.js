@@ -1,10 +1,10 @@
 "use strict";
-// One clock for all tracks of a song: every track is a buffer that starts at the same time of the audio context,
-// so switching between them is a matter of gains and nothing can drift.
+// All tracks of a song share one clock: every track is a buffer that starts at the same time of the audio context.
+// Switching between tracks only changes gains, so they cannot drift.
 
 const songs = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const waiting = new Map(); // key of a track: what to do with its text
+const waiting = new Map(); // key of a track: function that takes its text
 const RAMP = 0.01; // seconds, so that switching does not click
 
 let context = null;
@@ -62,13 +62,13 @@ async function openSong(song) {
   buildPictures(song);
   buildChecks(song);
   showTime();
-  byId("player-title").focus(); // scrolls there, and the keys are for the player from now on
+  byId("player-title").focus(); // scrolls to the player and gives it the keys
   let n = 0;
   for (const track of song.tracks) {
     byId("status").textContent = `Loading ${++n} of ${song.tracks.length}`;
     try {
       const buffer = await loadTrack(track);
-      if (page.song !== song) return; // another song was opened meanwhile
+      if (page.song !== song) return; // another song was opened in the meantime
       page.buffers[track.key] = buffer;
     } catch (error) {
       byId("status").textContent = String(error.message || error);
