@@ -85,9 +85,9 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
             _write_song(tmp, i, song, seconds)
             for i, song in enumerate(tqdm(songs, desc="page", unit="song", disable=None))
         ]
-        (tmp / "index.html").write_text(
-            _html(title, summary, songs, data, sections), encoding="utf-8"
-        )
+        html = _html(title, summary, songs, data, sections)
+        # File names need not be UTF-8.
+        (tmp / "index.html").write_text(html, encoding="utf-8", errors="replace")
     if folder.exists():
         old = folder.rename(temporary_name(folder))
         made.rename(folder)

@@ -64,8 +64,7 @@ class Report:
             reason (str or Exception): the reason. A `RuntimeError` other than for missing memory
                 is a bug, and is raised.
         """
-        is_bug_or_memory = isinstance(reason, (RuntimeError, MemoryError))
-        if is_bug_or_memory and not isinstance(reason, InputError):
+        if isinstance(reason, (RuntimeError, MemoryError)) and not isinstance(reason, InputError):
             if not is_out_of_memory(reason):
                 raise reason
             reason = "not enough memory to separate it; close other programs"
@@ -134,7 +133,17 @@ def separate_files(
                 tasks.append((open_song(song, track), paths))
         except FAILURES as err:
             report.fail(song, err)
+    _separate_all(model, tasks, plan, report, overwrite, n_jobs, kwargs)
+    return report
 
+
+def _separate_all(model, tasks, plan, report, overwrite, n_jobs, options):
+    """Separate songs in threads, under a progress bar.
+
+    Args:
+        tasks (list[tuple[AudioFile, list[Path]]]): the songs with the files for their stems.
+        options (dict): of `separate_blocks`.
+    """
     cancel = threading.Event()
     seconds = sum(audio.seconds for audio, _ in tasks)
     shape = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{remaining} left]"
@@ -156,7 +165,7 @@ def separate_files(
                     if not overwrite and _exist(paths):  # made by another run in the meantime
                         report.finish(audio.path, stems, skipped=True)
                         return
-                    separate_audio(model, audio, paths, plan, progress=progress, **kwargs)
+                    separate_audio(model, audio, paths, plan, progress=progress, **options)
                 report.finish(audio.path, stems, skipped=False)
             except FAILURES as err:
                 report.fail(audio.path, err)
@@ -170,7 +179,6 @@ def separate_files(
             except BaseException:
                 cancel.set()
                 raise
-    return report
 
 
 def _check_folder(output_dir):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_clips_that_meet_become_one():
     assert clips == [Clip(10, 15)]
     assert position_on_page([Clip(10, 5), Clip(30, 5)], 31) == 6
     assert position_on_page([Clip(10, 5), Clip(30, 5)], 20) is None
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.wav")
+    index = write_page(tmp_path / "report", name, [make_song(tmp_path / "song", name, seconds=1)])
+    assert "<title>caf?.wav</title>" in index.read_text(encoding="utf-8")
+    assert data_of(index)[0]["name"] == name
 
 
 def test_a_page_is_replaced_and_other_folders_are_not(tmp_path):
