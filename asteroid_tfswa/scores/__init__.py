@@ -1,1 +1,1 @@
-"""Scores of separated songs: museval per song, many songs in parallel, tables, evaluation."""
+"""Scores of separated songs: one song, many songs in parallel, tables, score cards, evaluation."""
