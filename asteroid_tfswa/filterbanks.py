@@ -1,9 +1,9 @@
 """STFT filterbanks: Asteroid's, and the same computed by FFT.
 
 Asteroid's own filterbanks are convolutions with the DFT matrix: tens of times slower than an FFT,
-and their filters are buffers of 34 MB (n_fft 2048) in every checkpoint. `FFTSTFTFB` gives the same
-numbers as Asteroid's `TorchSTFTFB` (centred, reflect padding, square root of a Hann window) and
-keeps nothing but its window, which checkpoints leave out.
+with filters that take 34 MB (n_fft 2048) in every checkpoint. `FFTSTFTFB` computes the numbers of
+Asteroid's `TorchSTFTFB` (centred, reflect padding, square root of a Hann window) and has nothing to
+save.
 """
 
 import torch
@@ -100,7 +100,7 @@ class STFTDecoder(Decoder):
 
         Args:
             spec (torch.Tensor): (..., n_filters + 2, frames), real then imaginary parts.
-            length (int, optional): samples to give back; by default all that the frames cover,
+            length (int, optional): samples to return; by default all that the frames cover,
                 ``(frames - 1) * stride``.
 
         Returns:

@@ -18,7 +18,7 @@ from asteroid_tfswa.models.export import FORMATS, export_model
 
 def add_arguments(parser):
     """Add the command's arguments to an `argparse.ArgumentParser`."""
-    parser.add_argument("model", metavar="MODEL", help="model file, for example best_model.pth")
+    parser.add_argument("model", metavar="MODEL", help="model file, or folder of a training run")
     parser.add_argument("out", metavar="OUT", help="file to write")
     parser.add_argument(
         "--format", choices=FORMATS, default="half", help="see above (default: %(default)s)"

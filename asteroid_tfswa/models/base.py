@@ -218,7 +218,7 @@ def build_model(package, title, cls=MusicModel, *args, **kwargs):
     """Make the model of a dictionary.
 
     Args:
-        package (dict): what `serialize` gives, from anywhere; it is left as it is.
+        package (dict): what `serialize` returns, from anywhere; it is left as it is.
         title (str or Path): the file's name for messages.
         cls (type): the class whose `from_pretrained` was called. Default `MusicModel`.
         *args, **kwargs: arguments of the model, which replace those of the dictionary.

@@ -69,7 +69,7 @@ class _Said:
         self.entries, self.file = entries, file
 
     def __call__(self, key, kind, is_right=lambda value: True):
-        """The plain value of a key, None if there is none.
+        """Return the plain value of a key, None if there is none.
 
         Args:
             key (str): the key.

@@ -1,4 +1,4 @@
-"""From a path, the folder of a training run or a name on a hub to a model's dictionary, checked."""
+"""Find, read and check models: files, folders of training runs, names on hubs."""
 
 import os
 import re
@@ -33,8 +33,8 @@ def load_model_file(path):
             URL; or a name on Asteroid's or the Hugging Face hub (``user/model@revision``).
 
     Returns:
-        dict: what `serialize` gives, at least "model_name", "state_dict" and "model_args"; of a
-        checkpoint also "training_config" and "metrics".
+        dict: what `serialize` returns, "model_name", "state_dict" and "model_args", not checked yet
+        (see `check_package`); of a checkpoint also "training_config" and "metrics".
 
     Raises:
         InputError: if it is missing, damaged, carries code, or no model can be made from it.
@@ -52,7 +52,7 @@ def check_package(package, title):
     """Check the form of a model's dictionary, and that its weights are numbers.
 
     Args:
-        package (dict): what `serialize` gives.
+        package (dict): what `serialize` returns.
         title (str or Path): the file's name for messages.
 
     Raises:

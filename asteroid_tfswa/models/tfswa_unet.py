@@ -14,8 +14,8 @@ MAX_SOURCES = 100
 class TFSWAUNet(MusicModel):
     """TFSWA-UNet for music source separation, as described in [1] and [2].
 
-    An attention U-Net sees the magnitudes of the mixture's spectrogram and gives one mask for each
-    source and audio channel. The defaults are the network of the report [2]: one source, stereo at
+    An attention U-Net takes the magnitudes of the mixture's spectrogram to one mask for each source
+    and audio channel. The defaults are the network of the report [2]: one source, stereo at
     44.1 kHz, 15,404,834 parameters.
 
     The magnitudes are divided by their mean over the whole input, so that scaling the input by g
@@ -38,18 +38,19 @@ class TFSWAUNet(MusicModel):
         mask_act (str): a name of `asteroid.masknn.activations`. Default ``"sigmoid"``.
         gradient_checkpointing (bool): less memory, more time in training. Default False.
         mask_type (str): ``"magnitude"``: masks on magnitudes, with the mixture's phase;
-            ``"complex"``: the network sees real and imaginary parts and gives complex masks (use
-            `mask_act` ``"linear"`` or ``"tanh"``). Default ``"magnitude"``.
-        mag_power (float): exponent that compresses what the network sees; masks are applied to
+            ``"complex"``: complex masks, from real and imaginary parts (use `mask_act`
+            ``"linear"`` or ``"tanh"``). Default ``"magnitude"``.
+        mag_power (float): exponent that compresses the input of the network; masks are applied to
             the spectrogram as it is. Default 1.0.
-        fb_name (str): filterbank; ``"FFTSTFTFB"`` is the one there is.
+        fb_name (str): an STFT filterbank, ``"FFTSTFTFB"``, or Asteroid's ``"torch_stft"`` or
+            ``"stft"``, see `asteroid_tfswa.filterbanks.make_enc_dec`. Default ``"FFTSTFTFB"``.
         n_filters (int): FFT size in samples. Default 2048.
         kernel_size (int): window length in samples; must equal `n_filters`. Default 2048.
         stride (int): hop size in samples. Default 512.
         sample_rate (float): sample rate in Hz. Default 44100.
 
     Raises:
-        ValueError: if an argument cannot be used; the message names it and its value.
+        InputError: if an argument cannot be used; the message has its name, value and range.
 
     References
         - [1] Yao, Su, Yang, Zhang, Wu, "TFSWA-ResUNet: music source separation with time-frequency
@@ -118,13 +119,16 @@ class TFSWAUNet(MusicModel):
             torch.Tensor: (batch, n_src, chan, bins, frames), of real values for magnitude masks
             (bins is half of freq), of stacked real and imaginary parts for complex ones.
         """
+        # Leave out the Nyquist bin: stages halve the power of two below it without padding.
         spec = to_torch_complex(tf_rep).transpose(-1, -2)  # (batch, chan, frames, bins)
-        # The network leaves out the Nyquist bin, which takes the mask of the bin below: a power of
-        # two is halved by every stage without padding.
         spec = spec[..., :-1]
+
+        # Divide by the mean magnitude: the network does not depend on the level.
         level = spec.abs().mean(dim=(1, 2, 3), keepdim=True)
         tiny = torch.finfo(level.dtype).tiny  # whose inverse is finite
         spec = spec / torch.where(level > tiny, level, 1.0)
+
+        # Compress: quiet bins count more.
         mag = spec.abs()
         compression = mag.clamp(min=tiny) ** (self.mag_power - 1)
         if self.mask_type == "magnitude":
@@ -132,6 +136,8 @@ class TFSWAUNet(MusicModel):
         else:
             x = spec * compression
             x = torch.cat([x.real, x.imag], dim=1)  # (batch, 2 * chan, frames, bins)
+
+        # The Nyquist bin takes the mask of the bin below.
         masks = self.masker(x)  # (batch, n_src * (2 *) chan, frames, bins)
         masks = torch.cat([masks, masks[..., -1:]], dim=-1).transpose(-1, -2)
         masks = masks.unflatten(1, (self.n_src, -1))
