@@ -7,6 +7,7 @@ from asteroid_tfswa.errors import InputError
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 _short.maxlist = _short.maxtuple = 12
+_short.maxlevel = 3  # nested lists can unfold without end
 
 
 def integer(name, value, most, least=1):
