@@ -83,7 +83,7 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         assert one != other
         one.write_text("one")
         other.write_text("other")
-    assert path.read_text() == "one"  # the last to end
+    assert path.read_text() == "one"  # the last one to finish
 
 
 # --- several files ---
@@ -126,7 +126,7 @@ def test_a_folder_in_the_way_of_one_file_keeps_all_back(tmp_path, stems, nth):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("nth", range(4))  # the old file moves away, the new ones to their names
+@pytest.mark.parametrize("nth", range(4))  # the old file moves away, the new ones get their names
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 @pytest.mark.parametrize("is_done", [False, True])
 def test_a_rename_that_fails_brings_the_old_files_back(
@@ -139,7 +139,7 @@ def test_a_rename_that_fails_brings_the_old_files_back(
         if len(calls) == nth + 1 and not is_done:
             raise error
         rename(*args)
-        if len(calls) == nth + 1:  # as Ctrl-C does that comes at this moment
+        if len(calls) == nth + 1:  # as a Ctrl-C at this moment does
             raise error
 
     monkeypatch.setattr(os, "replace", fail)
@@ -198,7 +198,7 @@ def test_a_folder_has_one_run_at_a_time(tmp_path, holder):
     assert len(os.listdir(tmp_path / "run")) == 2  # its lock and its temporary file
     holder.kill()
     holder.wait()
-    with locked(tmp_path / "run"):  # at once, and without what the killed one left
+    with locked(tmp_path / "run"):  # at once, and without the leftovers of the killed one
         assert os.listdir(tmp_path / "run") == [".lock"]
     assert os.listdir(tmp_path / "run") == []
 

@@ -1,4 +1,4 @@
-"""As many tones in, as many tones out, each in its channel, whatever the format's own order."""
+"""Every channel keeps its position when read and written, whatever the format's own order."""
 
 import shutil
 import struct
@@ -19,13 +19,13 @@ needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is 
 
 
 def tones(n_channels):
-    """Channel number i has 40 + 15 i Hz: all low, as coders leave the LFE channel nothing else."""
+    """A tone of 40 + 15 i Hz in channel i; lossy coders keep only low ones in the LFE channel."""
     time = np.arange(RATE // 2) / RATE
     return np.stack([0.2 * np.sin(2 * np.pi * (40 + 15 * i) * time) for i in range(n_channels)], 1)
 
 
 def tones_found(wav):
-    """Which of the tones each channel has."""
+    """Find the tone in each channel."""
     wav = wav[: RATE // 2]
     basis = np.exp(-2j * np.pi * np.outer(40 + 15 * np.arange(10), np.arange(len(wav))) / RATE)
     power = np.abs(basis @ wav)  # (tone, chan)
@@ -73,7 +73,7 @@ def test_read(tmp_path, name, n_channels):
     [
         ("a.ac3", 6, "5.1(side)", ["-b:a", "640k"]),
         ("alac.m4a", 6, "5.1", ["-c:a", "alac"]),
-        ("a.mka", 3, "2.1", ["-c:a", "pcm_s16le"]),  # not the usual three
+        ("a.mka", 3, "2.1", ["-c:a", "pcm_s16le"]),  # not the usual layout of three
         ("a.mka", 4, "3.1", ["-c:a", "flac"]),
         ("a.wav", 3, "2.1", []),
         ("a.wav", 6, "5.1(side)", []),
@@ -107,7 +107,9 @@ def test_written_files_read_by_us_and_by_ffmpeg(tmp_path, n_channels, ext, bits)
         command = ["ffprobe", "-v", "error", "-of", "csv=p=0", "-show_entries"]
         command += ["stream=channel_layout", path]
         layout = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-        assert layout.removesuffix("(side)") == LAYOUTS[n_channels]  # FLAC does not tell them apart
+        assert (
+            layout.removesuffix("(side)") == LAYOUTS[n_channels]
+        )  # FLAC does not distinguish them
 
 
 @pytest.mark.parametrize("n_samples", [10, None])  # WAV and RF64

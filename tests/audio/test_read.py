@@ -1,4 +1,4 @@
-"""Whatever a file is and says, all of its audio is read, or one line says why not."""
+"""All audio of a file is read, whatever its header says, or one line says why not."""
 
 import os
 import shutil
@@ -83,7 +83,7 @@ def test_joined_mp3_without_headers(tmp_path):
     for data in (with_header + without, without + with_header, without + without):
         path.write_bytes(data)
         wav = read(path)
-        assert 2 * RATE <= len(wav) < 2.15 * RATE  # what coders add is not known then
+        assert 2 * RATE <= len(wav) < 2.15 * RATE  # the coder's padding is unknown here
         loud = np.abs(wav[: len(wav) // 441 * 441, 0]).reshape(-1, 441).max(axis=1) > 0.1
         assert 195 <= loud.sum() <= 204  # of 10 ms each, joins are silent
 
@@ -115,7 +115,7 @@ def test_wav_without_a_length(tmp_path, size, size_of_file):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "FLOAT", "DOUBLE", "ULAW"])
-@pytest.mark.parametrize("size", [0, 4008])  # as when recording began, or was last noted
+@pytest.mark.parametrize("size", [0, 4008])  # as at the start of a recording, or at its last update
 def test_wav_left_by_a_crash(tmp_path, subtype, size):
     data, expected = wav_bytes(tmp_path, size, None, 1, subtype)
     (tmp_path / "crash.wav").write_bytes(data)
@@ -218,7 +218,18 @@ def test_files_for_ffmpeg_that_lack_their_last_frames_are_named(tmp_path, name, 
         read(tmp_path / name)
 
 
-# --- what is no audio file ---
+# --- files that are not audio ---
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1])
+def test_chunks_of_caf_that_state_huge_sizes(tmp_path, size):
+    soundfile.write(tmp_path / "a.caf", tone(0.1), RATE)
+    data = bytearray((tmp_path / "a.caf").read_bytes())
+    struct.pack_into(">Q", data, 12, size)  # of the first chunk
+    (tmp_path / "a.caf").write_bytes(data)
+    with pytest.raises(InputError, match="a.caf: "):
+        open_audio(tmp_path / "a.caf")
 
 
 @needs_ffmpeg

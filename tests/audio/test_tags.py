@@ -1,4 +1,4 @@
-"""Stems have the tags and the cover of their song, in formats that have such."""
+"""Stems get the tags and the cover of their song, in formats that have them."""
 
 import base64
 import shutil
@@ -39,7 +39,7 @@ def picture():
 
 
 def write_song(path):
-    """A song with tags in the way of its format."""
+    """Write a song with tags in the manner of its format."""
     wav = 0.1 * np.random.default_rng(0).standard_normal((48000, 2))
     ext = path.suffix[1:]
     if ext == "m4a":
@@ -114,7 +114,7 @@ def test_wav_gets_none_and_a_song_without_tags_gives_none(tmp_path):
 
 @pytest.mark.parametrize("ext", ["mp3", "flac", "ogg"])
 def test_damaged_tags_are_left_out(tmp_path, ext):
-    """Every byte of the tags in turn with some bit flipped: copying never fails, audio stays."""
+    """Flip a bit in each byte of the tags: copying never fails, and the audio is intact."""
     song, target = tmp_path / f"song.{ext}", tmp_path / f"stem.{ext}"
     write_song(song)
     whole, rng = song.read_bytes(), np.random.default_rng(0)

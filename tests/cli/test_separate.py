@@ -1,4 +1,4 @@
-"""The command separate: many files, through all that can go wrong, in real processes too."""
+"""The command separate: many files and what can go wrong, also in real processes."""
 
 import json
 import os
@@ -317,7 +317,7 @@ def test_folders_are_searched_once_and_only_where_songs_are(folder, capsys):
 
 
 def test_one_bad_file_never_ends_the_batch(folder, capfd):
-    """Files that look like songs to a search of the folder, and names that harm a terminal."""
+    """Files that look like songs to a folder search, and names that are unsafe to print."""
     write("good.wav")
     good = Path("good.wav").read_bytes()
     write("songs/new\nline.wav")
@@ -398,7 +398,7 @@ def test_signals_leave_only_whole_files(folder, signum, word, status, jobs):
     args = ["--format", "flac", "--segment", "1", "--jobs", jobs]
     process = start("a.wav", "b.m4a", *args, start_new_session=True)
     wait_for("separated/b/.*.flac", process)
-    os.killpg(process.pid, signum)  # as a terminal does: ffmpeg gets it, too
+    os.killpg(process.pid, signum)  # as a terminal does: ffmpeg receives it as well
     assert process.communicate(timeout=60)[1] == f"{word}\n"
     assert process.returncode == status
     assert written() in (["a/drums.flac", "a/vocals.flac"], [])
@@ -424,7 +424,7 @@ def test_two_runs_and_one_that_is_killed(folder, capsys):
     process.communicate()
     assert run("songs/b.wav", "a.wav", "--format", "flac") == 0
     assert written() == whole
-    Path("separated/b/.lock").touch()  # one that was killed when the stems had their names
+    Path("separated/b/.lock").touch()  # of a run killed after the stems got their names
     Path("separated/b/.0123abcd.tmp.flac").touch()
     assert run("songs/b.wav", "--format", "flac") == 0
     assert written() == whole

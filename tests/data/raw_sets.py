@@ -45,7 +45,7 @@ def read(path):
 
 
 def failure(source, **options):
-    """The line that an unusable set gets; and nothing is there that looks prepared."""
+    """Prepare an unusable set; return its message. Nothing may look prepared afterwards."""
     with pytest.raises(InputError) as caught:
         run(source, **options)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The built-in songs are MUSDB18-HQ in form, music in content, and the same every time."""
+"""The built-in songs have the form of MUSDB18-HQ, sound like music, and are reproducible."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""Downloads from a real server on loopback: resumed, checked, and unpacked with care."""
+"""Downloads from a real server on loopback: resumed, verified, and unpacked safely."""
 
 import hashlib
 import http.server
@@ -32,12 +32,12 @@ GOOD = make_zip({"train/a/vocals.wav": NOISE, "test/t/vocals.wav": b"x", "README
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` at any address; notes the headers that it is asked with."""
+    """Serves `content` at any address; records the headers of requests."""
 
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = content
-        self.with_ranges = True  # whether Range is understood
+        self.with_ranges = True  # whether Range is supported
         self.breaks = []  # bytes after which the connection of each further request ends
         self.status = 200
         self.asked = []
@@ -203,7 +203,7 @@ def test_addresses_that_do_not_work(server, tmp_path):
     server.status = 404
     with pytest.raises(InputError, match=f"{server.url}: .*HTTP status 404"):
         download("sample", tmp_path)
-    assert len(server.asked) == 1  # it will not come by asking again
+    assert len(server.asked) == 1  # asking again would not help
     server.status = 503
     with pytest.raises(InputError, match="HTTP status 503.*check the network"):
         download("sample", tmp_path)
@@ -273,7 +273,7 @@ def test_damaged_archives_leave_nothing_unpacked(server, tmp_path, monkeypatch, 
         (10, 96, "'train/a/vocals.wav' in it is compressed in an unknown way"),
         (10, zipfile.ZIP_LZMA, "damaged"),
         (10, zipfile.ZIP_STORED, "damaged"),
-        (24, 7, "damaged"),  # states a size that is not its own
+        (24, 7, "damaged"),  # states a wrong size
     ],
 )
 def test_members_that_cannot_be_unpacked(server, tmp_path, monkeypatch, position, value, reason):

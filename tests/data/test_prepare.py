@@ -411,7 +411,7 @@ def test_damage_that_cannot_be_made_good_is_one_line_with_the_remedy(source):
         run(source)
     shutil.rmtree(prepared)
     prepared.mkdir()
-    (prepared / "dataset.json").write_text("[1, 2]")  # somebody else's
+    (prepared / "dataset.json").write_text("[1, 2]")  # of another program
     with pytest.raises(InputError, match="dataset.json is damaged; remove it or choose"):
         run(source)
     assert (prepared / "dataset.json").read_text() == "[1, 2]"

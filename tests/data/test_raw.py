@@ -1,4 +1,4 @@
-"""Layouts that people have, and what lies beside the songs."""
+"""Layouts that people use, and what else lies beside the songs."""
 
 import os
 

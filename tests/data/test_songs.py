@@ -1,4 +1,4 @@
-"""The prepared set as it is read, and its fingerprint."""
+"""Reading the prepared set, and its fingerprint."""
 
 import importlib.util
 import json

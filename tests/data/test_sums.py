@@ -1,4 +1,4 @@
-"""Files beside the stems: sums, copies and mixtures, told by name and by what they hold."""
+"""Files beside the stems: sums, copies and mixtures, recognised by name and content."""
 
 import shutil
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]
 
-# Listens to every track while it plays, and gives the moment of the click in each, in seconds.
+# Listens to every track while it plays; returns the time of the click in each, in seconds.
 FIND_CLICKS = """async () => {
   const context = page.sources[0].context, clicks = {};
   const taps = page.sources.map((source, i) => {
@@ -72,7 +72,7 @@ def view(browser, report):
 
 
 def gains(view):
-    """What each track is heard with, once the short fade is over."""
+    """The gain of each track after the short fade."""
     view.wait_for_timeout(150)
     pairs = view.evaluate(
         "() => page.song.tracks.map((t) => [`${t.stem} ${t.kind}`, page.gains[t.key].gain.value])"

@@ -77,7 +77,7 @@ def test_page_is_as_small_as_asked_and_keeps_the_worst_moment(tmp_path):
     "seconds, expected",
     [
         (100, [Clip(0.0, 60.0)]),
-        (20, [Clip(10, 10), Clip(25, 10)]),  # what is left is the middle
+        (20, [Clip(10, 10), Clip(25, 10)]),  # the rest goes to the middle
         (10, [Clip(10, 10)]),
         (5, [Clip(10, 5)]),
     ],

@@ -9,7 +9,7 @@ FILES = ("a.wav", "cd1/b.flac", "cd1/live/c.mp3", "cd2/d.WAV", "cd2/notes.txt", 
 
 @pytest.fixture
 def album(tmp_path, monkeypatch):
-    """A folder of songs, made the working folder."""
+    """A folder of songs, as the working folder."""
     for name in FILES:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

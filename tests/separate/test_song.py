@@ -1,4 +1,4 @@
-"""Separation of a file: whatever comes in, its rate, channels and length go out; or one line."""
+"""Separate a file: the stems have its rate, channels and length, or one line says why not."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ def test_formats_that_only_ffmpeg_reads(tmp_path, name):
 
 @pytest.mark.parametrize("ext", ["wav", "flac", "ogg"])
 def test_channels_keep_their_places(tmp_path, ext):
-    """From Vorbis, which has another order, to any format."""
+    """From Vorbis, whose order differs, to any format."""
     time = np.arange(24000) / 48000
     wav = np.stack([0.2 * np.sin(2 * np.pi * (40 + 16 * i) * time) for i in range(6)], axis=1)
     soundfile.write(tmp_path / "in.ogg", wav[:, [0, 2, 1, 4, 5, 3]], 48000)  # FL FC FR BL BR LFE
@@ -120,7 +120,7 @@ def test_a_track_of_several(tmp_path):
         soundfile.write(tmp_path / f"{i}.wav", tracks[-1], 8000, subtype="FLOAT")
         command += ["-i", tmp_path / f"{i}.wav"]
     command += ["-map", "0", "-map", "1", "-c", "copy", "-metadata:s:a:1", "language=ger"]
-    for default in (1, 2):  # which of them players choose
+    for default in (1, 2):  # the one that players choose
         song = tmp_path / f"film {default}.mka"
         flags = ["-disposition:a", "0", f"-disposition:a:{default - 1}", "default"]
         subprocess.run([*command, *flags, song], check=True)

@@ -1,4 +1,4 @@
-"""The stems of a file: what is asked for, in any format, nothing spoiled, all or nothing."""
+"""The stems of a file: those requested, in any format, all or nothing."""
 
 import os
 import sys
@@ -123,7 +123,7 @@ def test_same_input_same_files(tmp_path, make_model, ext):
     options = {"form": AudioFormat(ext), "segment": 0.2, "shifts": 2}
     model = make_model()
     first = separate_file(model, tmp_path / "in.wav", tmp_path / "1", **options)
-    time.sleep(1.1)  # headers that note the time do so in seconds
+    time.sleep(1.1)  # headers hold the time in seconds
     again = separate_file(model, tmp_path / "in.wav", tmp_path / "2", **options)
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 
@@ -276,7 +276,7 @@ def test_interruption_leaves_what_was_there(tmp_path, error, form):
 
 @pytest.mark.parametrize("nth", [1, 2])  # the threads that write and read
 def test_ctrl_c_while_a_thread_starts(tmp_path, monkeypatch, nth):
-    monkeypatch.setattr(read_module, "BLOCK", 3_000_000)  # slow enough for the end to come first
+    monkeypatch.setattr(read_module, "BLOCK", 3_000_000)  # slow, so that the end comes first
     write(tmp_path / "song.wav", 3_000_000, rate=44100)
     start, calls = threading.Thread.start, []
 
@@ -297,7 +297,7 @@ def test_ctrl_c_while_a_thread_starts(tmp_path, monkeypatch, nth):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 def test_torch_computes_in_one_thread_only(tmp_path):
-    """In each that it is used in it starts helpers, which then slow one another down."""
+    """torch starts helpers in each thread that uses it, and they slow one another down."""
     write(tmp_path / "song.wav", 400_000)
     model, counts = StandIn().eval(), []
 

@@ -1,4 +1,4 @@
-"""Separation in chunks: whole, seamless, and as it comes."""
+"""Separation in chunks: complete, seamless and streaming."""
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
@@ -80,7 +80,7 @@ def test_training_mode_is_restored(make_model):
 
 def test_threads_share_a_model_in_training_mode(make_model):
     model = make_model().train()
-    model.masker.eval()  # as of a model that is trained in part
+    model.masker.eval()  # as in a partly frozen model
     before = [module.training for module in model.modules()]
 
     modes, wav = [], torch.randn(2, 4000)
@@ -136,7 +136,7 @@ def test_samples_without_context_are_not_used():
     out = separate_wav(WrongAtEnds(10), wav, segment=0.16, overlap=0.25)
     assert (out - torch.stack([wav, 2 * wav]))[..., 10:-10].abs().max() < 1e-5
     out = separate_wav(WrongAtEnds(13), wav, segment=0.16, overlap=0.25)
-    assert (out - torch.stack([wav, 2 * wav]))[..., 13:-13].abs().max() > 1  # the test can see it
+    assert (out - torch.stack([wav, 2 * wav]))[..., 13:-13].abs().max() > 1  # it can be measured
 
 
 def test_the_last_chunk_has_context_too():
