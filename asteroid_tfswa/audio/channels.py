@@ -10,10 +10,16 @@ import struct
 POSITIONS = tuple(
     "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()  # front, back, side
 )
+
+
+def _split(table):
+    """Split the values of a dict at spaces."""
+    return {key: tuple(names.split()) for key, names in table.items()}
+
+
 # Layouts of files that state only their number of channels.
-USUAL = {
-    n: tuple(names.split())
-    for n, names in {
+USUAL = _split(
+    {
         1: "FC",
         2: "FL FR",
         3: "FL FR FC",
@@ -22,22 +28,20 @@ USUAL = {
         6: "FL FR FC LFE BL BR",
         7: "FL FR FC LFE BC SL SR",
         8: "FL FR FC LFE BL BR SL SR",
-    }.items()
-}
-VORBIS = USUAL | {
-    n: tuple(names.split())
-    for n, names in {
+    }
+)
+VORBIS = USUAL | _split(
+    {
         3: "FL FC FR",
         5: "FL FC FR BL BR",
         6: "FL FC FR BL BR LFE",
         7: "FL FC FR SL SR BC LFE",
         8: "FL FC FR SL SR BL BR LFE",
-    }.items()
-}
+    }
+)
 # Apple's layout tags in AIFF and CAF files: their upper 16 bits; the lower ones count channels.
-APPLE = {
-    number: tuple(names.split())
-    for number, names in {
+APPLE = _split(
+    {
         113: "FL FR FC",
         114: "FC FL FR",
         115: "FL FR FC BC",
@@ -54,34 +58,36 @@ APPLE = {
         126: "FL FR FC LFE SL SR FLC FRC",
         127: "FC FLC FRC FL FR SL SR LFE",
         128: "FL FR FC LFE BL BR SL SR",  # as ffmpeg writes and reads it
-    }.items()
-}
-FFMPEG = {
-    "2.1": "FL FR LFE",
-    "3.0": "FL FR FC",
-    "3.0(back)": "FL FR BC",
-    "4.0": "FL FR FC BC",
-    "quad": "FL FR BL BR",
-    "quad(side)": "FL FR SL SR",
-    "3.1": "FL FR FC LFE",
-    "5.0": "FL FR FC BL BR",
-    "5.0(side)": "FL FR FC SL SR",
-    "4.1": "FL FR FC LFE BC",
-    "5.1": "FL FR FC LFE BL BR",
-    "5.1(side)": "FL FR FC LFE SL SR",
-    "6.0": "FL FR FC BC SL SR",
-    "6.0(front)": "FL FR FLC FRC SL SR",
-    "hexagonal": "FL FR FC BL BR BC",
-    "6.1": "FL FR FC LFE BC SL SR",
-    "6.1(back)": "FL FR FC LFE BL BR BC",
-    "6.1(front)": "FL FR LFE FLC FRC SL SR",
-    "7.0": "FL FR FC BL BR SL SR",
-    "7.0(front)": "FL FR FC FLC FRC SL SR",
-    "7.1": "FL FR FC LFE BL BR SL SR",
-    "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
-    "7.1(wide-side)": "FL FR FC LFE FLC FRC SL SR",
-    "octagonal": "FL FR FC BL BR BC SL SR",
-}
+    }
+)
+FFMPEG = _split(
+    {
+        "2.1": "FL FR LFE",
+        "3.0": "FL FR FC",
+        "3.0(back)": "FL FR BC",
+        "4.0": "FL FR FC BC",
+        "quad": "FL FR BL BR",
+        "quad(side)": "FL FR SL SR",
+        "3.1": "FL FR FC LFE",
+        "5.0": "FL FR FC BL BR",
+        "5.0(side)": "FL FR FC SL SR",
+        "4.1": "FL FR FC LFE BC",
+        "5.1": "FL FR FC LFE BL BR",
+        "5.1(side)": "FL FR FC LFE SL SR",
+        "6.0": "FL FR FC BC SL SR",
+        "6.0(front)": "FL FR FLC FRC SL SR",
+        "hexagonal": "FL FR FC BL BR BC",
+        "6.1": "FL FR FC LFE BC SL SR",
+        "6.1(back)": "FL FR FC LFE BL BR BC",
+        "6.1(front)": "FL FR LFE FLC FRC SL SR",
+        "7.0": "FL FR FC BL BR SL SR",
+        "7.0(front)": "FL FR FC FLC FRC SL SR",
+        "7.1": "FL FR FC LFE BL BR SL SR",
+        "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
+        "7.1(wide-side)": "FL FR FC LFE FLC FRC SL SR",
+        "octagonal": "FL FR FC BL BR BC SL SR",
+    }
+)
 
 
 def arrange(layout, wanted):
@@ -116,7 +122,7 @@ def layout_of_mask(mask, n_channels):
 
 def layout_of_ffmpeg(name):
     """Convert ffmpeg's name (str) of a layout, such as "5.1(side)" or "FL+FR+LFE"."""
-    layout = tuple(FFMPEG.get(name, name.replace("+", " ")).split())
+    layout = FFMPEG.get(name, tuple(name.split("+")))
     return layout if set(layout) <= set(POSITIONS) else ()
 
 
