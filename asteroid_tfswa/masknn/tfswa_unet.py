@@ -294,8 +294,9 @@ def _init_weights(module):
 
 
 def _norm(name):
-    """The class of a normalisation by Asteroid's name."""
-    found = vars(norms).get(name) if isinstance(name, str) else None
+    """Find the class of a normalisation by Asteroid's name."""
+    is_public = isinstance(name, str) and not name.startswith("_")
+    found = vars(norms).get(name) if is_public else None
     # Cumulative normalisation is for (batch, chan, time) alone.
     is_norm = isinstance(found, type) and issubclass(found, nn.Module) and found != norms.CumLN
     if not is_norm:
@@ -304,7 +305,7 @@ def _norm(name):
 
 
 def _activation(name):
-    """An activation by Asteroid's name."""
+    """Make an activation by Asteroid's name."""
     made = None
     if isinstance(name, str) and name != "softmax":  # of which axis?
         with contextlib.suppress(TypeError):  # other things of that module cannot be called so
