@@ -136,7 +136,7 @@ def open_audio(path, track=None):
         audio = _open_with_ffmpeg(path, track, is_sure=info is None)
     if track is not None and not 1 <= track <= len(audio.tracks):
         names = ", ".join(f"{i} {label}".strip() for i, label in enumerate(audio.tracks, start=1))
-        raise InputError(f"track: {path} has no audio track {track}; it has {names}")
+        raise InputError(f"{path}: has no audio track {track}; it has {names}")
     return audio
 
 

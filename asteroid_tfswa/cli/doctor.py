@@ -178,7 +178,7 @@ def check_program(program):
         Check: with its version.
     """
     remedy = (
-        "without it stem.mp4, m4a and video files cannot be read, nor museval scores computed: "
+        "without it stem.mp4, m4a and video files cannot be read, nor --scorer museval used: "
         "apt install ffmpeg, brew install ffmpeg or conda install -c conda-forge ffmpeg"
     )
     try:

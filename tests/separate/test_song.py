@@ -132,7 +132,7 @@ def test_a_track_of_several(tmp_path):
         warnings.simplefilter("error")
         one, _ = separate_file(StandIn(), song, tmp_path, track=1)
     np.testing.assert_allclose(read(one), tracks[0], atol=2e-3)
-    with pytest.raises(InputError, match="film 2.mka has no audio track 3; it has 1, 2 ger"):
+    with pytest.raises(InputError, match="film 2.mka: has no audio track 3; it has 1, 2 ger"):
         separate_file(StandIn(), song, tmp_path, track=3)
 
 

@@ -98,5 +98,5 @@ if ! has_ffmpeg && [[ $(command id -u) == 0 ]] && command -v apt-get >/dev/null;
   supervise bash -c 'apt-get update && apt-get install --yes --no-install-recommends ffmpeg' >/dev/null 2>&1 || [[ -z $_received ]]
 fi
 if ! has_ffmpeg; then
-  echo "note: ffmpeg and ffprobe are not on PATH; stem.mp4 files and museval scores need them (Debian: apt install ffmpeg, macOS: brew install ffmpeg, conda install ffmpeg)" >&2
+  echo "note: ffmpeg and ffprobe are not on PATH; stem.mp4 files and --scorer museval need them (Debian: apt install ffmpeg, macOS: brew install ffmpeg, conda install ffmpeg)" >&2
 fi
