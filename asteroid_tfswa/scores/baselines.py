@@ -3,6 +3,7 @@
 All of them depend on the data alone, and are computed piece by piece as they are read.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -92,8 +93,28 @@ def baselines(mixture, references, form=MaskForm()):
             return real
         return real + 1j * np.clip(mask.imag, form.low, form.high)
 
+    stft = ShortTimeFFT(np.sqrt(hann(form.n_fft, sym=False)), form.hop, fs=1)
+
+    @functools.lru_cache(maxsize=1)  # both oracles are read piece by piece in turn
+    def spectra(begin, end):
+        """Spectra of the mixture and the stems, (stem, channel, bin, frame)."""
+        return [
+            stft.stft(
+                bsseval.read_padded(x, begin, end).reshape(x.n_src, x.n_channels, end - begin)
+            )
+            for x in (mixture, references)
+        ]
+
     def masked(mask):
-        return lambda start, stop: _mask(mixture, references, mask, form, start, stop)
+        def read(start, stop):
+            # Frames lie on one grid for all pieces, and those that reach into this one are whole.
+            begin = (start - form.n_fft) // form.hop * form.hop
+            end = stop + form.n_fft
+            x, stems = spectra(begin, end)
+            out = stft.istft(x * mask(x, stems), k1=end - begin)
+            return out[..., start - begin : stop - begin].astype(np.float32)
+
+        return read
 
     reads = {
         "mixture": repeat,
@@ -114,19 +135,3 @@ def _best_gains(mixture, references):
         stems = references.read(*span)
         products += bsseval.dot(np.broadcast_to(piece, stems.shape), stems)
     return products / (energy or 1.0)
-
-
-def _mask(mixture, references, mask, form, start, stop):
-    """Samples `start` to `stop` of the masked mixture, the same whatever pieces are read."""
-    stft = ShortTimeFFT(np.sqrt(hann(form.n_fft, sym=False)), form.hop, fs=1)
-    # Frames lie on one grid for all pieces, and those that reach into this piece are whole.
-    begin = (start - form.n_fft) // form.hop * form.hop
-    end = stop + form.n_fft
-
-    def spectra(signals):
-        flat = bsseval.read_padded(signals, begin, end)
-        return stft.stft(flat.reshape(signals.n_src, signals.n_channels, -1))
-
-    x = spectra(mixture)
-    out = stft.istft(x * mask(x, spectra(references)), k1=end - begin)
-    return out[..., start - begin : stop - begin].astype(np.float32)
