@@ -133,8 +133,10 @@ def dot(x, y):
     Returns:
         np.ndarray: (n_src,), double precision.
     """
-    rows = zip(x.reshape(len(x), -1), y.reshape(len(y), -1))
-    return np.array([np.dot(a, b) for a, b in rows], dtype=np.float64)
+    n_samples = x.shape[-1]
+    rows = zip(x.reshape(-1, n_samples), y.reshape(-1, n_samples))  # slices are not copied
+    products = np.array([np.dot(a, b) for a, b in rows], dtype=np.float64)
+    return products.reshape(x.shape[:-1]).sum(axis=1)
 
 
 def any_is_silent(signals):
