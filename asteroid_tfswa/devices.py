@@ -109,6 +109,21 @@ def rank_and_world():
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
+def over_ranks(tensor, operation="SUM"):
+    """Reduce a tensor over all processes, in place.
+
+    Args:
+        tensor (torch.Tensor): of the same shape on all.
+        operation (str): of `torch.distributed.ReduceOp`. Default ``"SUM"``.
+
+    Returns:
+        torch.Tensor: the same tensor; unchanged outside distributed training.
+    """
+    if rank_and_world()[1] > 1:
+        torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
+    return tensor
+
+
 def usable_cores():
     """Count the CPU cores that this process may use.
 

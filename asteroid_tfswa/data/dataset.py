@@ -126,6 +126,7 @@ class ValidChunks(Dataset):
         check_songs(songs, sources)
         self.songs = list(songs)
         self.sources = list(sources)
+        self.sample_rate = sample_rate
         self.n_samples = n_samples_of(segment, sample_rate)
         self.chunks = [
             (index, start)
@@ -141,12 +142,13 @@ class ValidChunks(Dataset):
 
         Returns:
             tuple: mixture (n_channels, time) and targets (n_src, n_channels, time) as float32
-            tensors, the index of the song, and how many of the samples are the song's. Numbers
-            beyond the last chunk give silence, with 0 samples of a song, see `ShardSampler`.
+            tensors, the index of the song, the sample of it that is the chunk's first, and how
+            many of the samples are the song's. Numbers beyond the last chunk give silence, with 0
+            samples of a song, see `ShardSampler`.
         """
         if number >= len(self.chunks):
             silence = torch.zeros(1 + len(self.sources), self.songs[0].n_channels, self.n_samples)
-            return silence[0], silence[1:], 0, 0
+            return silence[0], silence[1:], 0, 0, 0
         index, start = self.chunks[number]
         song = self.songs[index]
         n_valid = min(self.n_samples, song.n_samples - start)
@@ -155,7 +157,7 @@ class ValidChunks(Dataset):
         for wave, path in zip(waves, paths):
             wave[:, :n_valid] = read_segment(path, start, n_valid, song)
         waves = torch.from_numpy(waves)  # (1 + n_src, n_channels, time)
-        return waves[0], waves[1:], index, n_valid
+        return waves[0], waves[1:], index, start, n_valid
 
 
 class EpochSampler(Sampler):

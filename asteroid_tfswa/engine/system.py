@@ -8,22 +8,16 @@ from asteroid.utils import flatten_dict
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LambdaLR
 
-from asteroid_tfswa.devices import rank_and_world
+from asteroid_tfswa.devices import over_ranks, rank_and_world
+from asteroid_tfswa.engine.validation import SongScores
 from asteroid_tfswa.errors import InputError
-
-# The MDX challenge adds it to both energies: a perfect estimate has a finite score.
-EPS = 1e-7
 
 
 class MusicSystem(System):
     """Trains a model that turns a mixture into stems, and validates it on whole songs.
 
-    Validation gives two numbers, exact over all songs and the same on every process:
-
-    - `val_loss`: the training loss per sample of the validation songs;
-    - `val_usdr`: the SDR of whole songs in dB (uSDR, the MDX challenge's: energy of the stem over
-      energy of the error), the mean over songs and stems. A stem that is silent in a song does not
-      count for that song. It is not museval's SDR, a median over frames of one second.
+    Validation gives `val_loss`, the training loss per sample of the validation songs, `val_usdr`
+    and `val_csdr`, see `SongScores`. All are exact over all songs, and the same on every process.
 
     Args:
         model (torch.nn.Module): (batch, n_channels, time) -> (batch, n_src, n_channels, time).
@@ -122,20 +116,19 @@ class MusicSystem(System):
             if world > 1 and isinstance(module, _BatchNorm) and module.track_running_stats:
                 for buffer in (module.running_mean, module.running_var):
                     buffer.copy_(over_ranks(buffer.clone()) / world)
-        songs, stems = len(self.val_loader.dataset.songs), len(self.val_loader.dataset.sources)
-        double = {"dtype": torch.float64, "device": self.device}
-        self.loss_and_samples = torch.zeros(2, **double)
-        self.energies = torch.zeros(songs, stems, 2, **double)  # of the stem, of the error
+        self.loss_and_samples = torch.zeros(2, dtype=torch.float64, device=self.device)
+        data = self.val_loader.dataset
+        self.scores = SongScores(data.songs, len(data.sources), data.sample_rate, self.device)
 
     def validation_step(self, batch, batch_nb):
         """Add a batch of chunks to the sums.
 
         Args:
-            batch (tuple of torch.Tensor): mixture, targets, song indices and numbers of valid
-                samples, see `ValidChunks`.
+            batch (tuple of torch.Tensor): mixture, targets, song indices, first samples and
+                numbers of valid samples, see `ValidChunks`.
             batch_nb (int): number of the batch.
         """
-        mixture, targets, song, n_valid = batch
+        mixture, targets, song, start, n_valid = batch
         estimates = self._estimate(mixture, targets)
         n_chunks, time = len(mixture), mixture.shape[-1]
         valid = torch.arange(time, device=self.device) < n_valid[:, None]  # (batch, time)
@@ -143,12 +136,10 @@ class MusicSystem(System):
         # The loss is a mean over the padded chunks, where the padding adds nothing to the sum.
         loss_sum = self._loss(estimates, targets).double() * n_chunks * time
         self.loss_and_samples += torch.stack([loss_sum, n_valid.sum()])
-        signal = targets.square().sum((-2, -1), dtype=torch.float64)  # (batch, n_src)
-        error = (targets - estimates).square().sum((-2, -1), dtype=torch.float64)
-        self.energies.index_add_(0, song, torch.stack([signal, error], dim=-1))
+        self.scores.add(targets, estimates, song.tolist(), start.tolist())
 
     def on_validation_epoch_end(self):
-        """Log `val_loss` and `val_usdr`.
+        """Log `val_loss`, `val_usdr` and `val_csdr`.
 
         Raises:
             InputError: if the loss is not a finite number, or every stem is silent.
@@ -156,15 +147,13 @@ class MusicSystem(System):
         loss_sum, n_samples = over_ranks(self.loss_and_samples).tolist()
         if not math.isfinite(loss_sum):
             self._refuse("val_loss", self.global_step)
-        signal, error = over_ranks(self.energies).unbind(-1)  # (songs, n_src) each
-        heard = signal > 0
-        if not heard.any():
+        scores = self.scores.results()
+        if "val_usdr" not in scores:
             raise InputError(
                 f"sources: {', '.join(self.val_loader.dataset.sources)} silent in every validation "
                 "song; validate on songs that have them"
             )
-        usdr = 10 * torch.log10((signal + EPS) / (error + EPS))
-        self.metrics = {"val_loss": loss_sum / n_samples, "val_usdr": usdr[heard].mean().item()}
+        self.metrics = {"val_loss": loss_sum / n_samples, **scores}
         # The values are equal on all processes already; their mean changes nothing.
         self.log_dict(self.metrics, sync_dist=True)
 
@@ -195,21 +184,6 @@ class MusicSystem(System):
             f"{name} is not a finite number in epoch {self.current_epoch + 1}, step {step}; lower "
             "lr, set gradient_clipping, or use precision 32-true (earlier epochs are saved)"
         )
-
-
-def over_ranks(tensor, operation="SUM"):
-    """Reduce a tensor over all processes, in place.
-
-    Args:
-        tensor (torch.Tensor): of the same shape on all.
-        operation (str): of `torch.distributed.ReduceOp`. Default ``"SUM"``.
-
-    Returns:
-        torch.Tensor: the same tensor; unchanged outside distributed training.
-    """
-    if rank_and_world()[1] > 1:
-        torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
-    return tensor
 
 
 def make_scheduler(optimizer, steps_per_epoch, lr_decay=0.9, lr_decay_epochs=1.5, warmup_steps=0):

@@ -10,7 +10,8 @@ from asteroid_tfswa.scores.card import read_card
 from asteroid_tfswa.scores.compare import METRICS
 from asteroid_tfswa.scores.tables import MEANINGS
 
-CURVES = {"train_loss": "", "val_loss": "", "val_usdr": "dB"}  # logged numbers and their units
+# Logged numbers and their units.
+CURVES = {"train_loss": "", "val_loss": "", "val_usdr": "dB", "val_csdr": "dB"}
 
 
 def write_report(exp_dir, data, megabytes=200):

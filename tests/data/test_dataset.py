@@ -133,8 +133,9 @@ def test_chunks_are_the_whole_songs(tmp_path):
     songs = [make_song(tmp_path, 1, n_samples=2300), make_song(tmp_path, 2, n_samples=1000)]
     chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
     items = [chunks[number] for number in range(len(chunks))]
-    assert [(song, n) for _, _, song, n in items] == [(0, 1000), (0, 1000), (0, 300), (1, 1000)]
-    whole = torch.cat([targets for _, targets, _, _ in items[:3]], dim=-1)
+    chunks = [(song, start, n) for _, _, song, start, n in items]
+    assert chunks == [(0, 0, 1000), (0, 1000, 1000), (0, 2000, 300), (1, 0, 1000)]
+    whole = torch.cat([targets for _, targets, *_ in items[:3]], dim=-1)
     vocals, _ = soundfile.read(songs[0].stems["vocals"], dtype="float32")
     assert np.array_equal(whole[0, :, :2300].T.numpy(), vocals)
     assert not whole[..., 2300:].any()
@@ -181,9 +182,9 @@ def test_a_process_without_chunks_gets_one_of_silence(tmp_path, monkeypatch):
     monkeypatch.setattr("asteroid_tfswa.data.dataset.rank_and_world", lambda: (2, 3))
     sampler = ShardSampler(2)
     assert list(sampler) == [2] and len(sampler) == 1
-    mixture, targets, _, n_valid = ValidChunks([make_song(tmp_path, 1, 1500)], SOURCES, 1.0, RATE)[
-        2
-    ]
+    mixture, targets, _, _, n_valid = ValidChunks(
+        [make_song(tmp_path, 1, 1500)], SOURCES, 1.0, RATE
+    )[2]
     assert mixture.shape == (2, 1000) and targets.shape == (2, 2, 1000)
     assert not mixture.any() and not targets.any() and n_valid == 0
 

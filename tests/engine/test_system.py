@@ -9,6 +9,7 @@ from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.system import MusicSystem, make_scheduler
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.scores.song import score_song
 from tests.engine import tiny
 
 
@@ -37,13 +38,19 @@ def test_validation_is_exact_over_whole_songs(data_dir, tmp_path, valid_segment)
     path = train(model, data, conf, tmp_path / "exp", "cpu")
     model = model.eval()
 
-    errors, n_samples, usdr = 0.0, 0, []
+    errors, n_samples, usdr, csdr = 0.0, 0, [], {stem: [] for stem in tiny.SOURCES}
     for song in data.splits["valid"]:
         read = [soundfile.read(song.stems[s], dtype="float32")[0].T for s in tiny.SOURCES]
         mixture = torch.from_numpy(soundfile.read(song.mixture, dtype="float32")[0].T)
         targets = torch.from_numpy(np.stack(read))
         with torch.no_grad():
             error = (model(mixture[None])[0] - targets).double()
+        scored = score_song(
+            targets.numpy(), {"model": (error.float() + targets).numpy()}, tiny.SOURCES, tiny.RATE
+        )
+        for stem in scored["model"]["targets"]:
+            values = [frame["metrics"]["SDR"] for frame in stem["frames"]]
+            csdr[stem["name"]].append(np.median([v for v in values if v is not None]))
         errors += error.abs().mean((0, 1)).sum().item()
         n_samples += song.n_samples
         for target, e in zip(targets.double(), error):
@@ -53,6 +60,9 @@ def test_validation_is_exact_over_whole_songs(data_dir, tmp_path, valid_segment)
     metrics = torch.load(path, weights_only=True)["metrics"]
     assert metrics["val_loss"] == pytest.approx(errors / n_samples, rel=1e-5)
     assert metrics["val_usdr"] == pytest.approx(np.mean(usdr), rel=1e-4)
+    assert {stem: len(values) for stem, values in csdr.items()} == {"vocals": 2, "drums": 1}
+    expected = np.mean([np.median(values) for values in csdr.values()])
+    assert metrics["val_csdr"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_only_silence_to_validate_on_is_refused(data_dir, tmp_path):
