@@ -32,7 +32,7 @@ def add_arguments(parser):
         "--scorer",
         choices=SCORERS,
         default=SCORERS[0],
-        help="fast, or museval itself, which is 20 times slower (default: fast)",
+        help="fast, or museval itself, which is ten times slower (default: fast)",
     )
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="songs at once (default: one per core)"
