@@ -59,6 +59,9 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
     scores = json.loads((user_dir / "exp/scores/three.json").read_text())["scores"]
     assert {target["name"] for target in scores["model"]["targets"]} == set(SOURCES)
 
+    assert (user_dir / "data.baselines/three.json").is_file()  # beside the data, not in it
+    assert not (user_dir / "data/baselines").exists()
+
     page = (user_dir / "exp/report/index.html").read_text()
     (song,) = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert song["name"] == "three" and song["stems"] == SOURCES and song["hasReferences"]

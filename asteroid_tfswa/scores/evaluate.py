@@ -117,9 +117,10 @@ def _score_job(song, estimates, sources):
 def _baseline_folder(songs, exp_dir):
     """Lock the folder of the baselines' scores: beside the data, or where nothing can be written
     there or another run does so, in `exp_dir`."""
-    data_dirs = {song.folder.parents[1] for song in songs}
+    data_dirs = {song.folder.resolve().parents[1] for song in songs}
     with contextlib.ExitStack() as stack:
-        for folder in [*(data_dir / "baselines" for data_dir in data_dirs), exp_dir / "baselines"]:
+        beside = [path.with_name(f"{path.name}.baselines") for path in data_dirs]
+        for folder in [*beside, exp_dir / "baselines"]:
             try:
                 stack.enter_context(locked(folder))
             except (InputError, OSError):
