@@ -71,13 +71,27 @@ def _read_card(name, file):
     try:
         for song in card["songs"]:
             for stem, values in song["methods"]["model"]["stems"].items():
-                for metric, key in METRICS.items():
-                    value = values[key]["median"] if metric == "cSDR" else values[key]
+                for metric in METRICS:
+                    value = song_value(values, metric)
                     if value is not None:
                         scores[metric].setdefault(stem, {})[song["song"]] = float(value)
         return Run(name, card["data"]["fingerprint"], scores)
     except (ValueError, LookupError, TypeError, AttributeError) as err:
         raise InputError(f"{file}: is damaged; run stage 2 again") from err
+
+
+def song_value(values, metric):
+    """Look up what a score card says of one stem of one song.
+
+    Args:
+        values (dict): the stem's entry in the card.
+        metric (str): "cSDR", "uSDR" or "SI-SDR".
+
+    Returns:
+        float or None: dB; None where it is undefined.
+    """
+    value = values[METRICS[metric]]
+    return value["median"] if metric == "cSDR" else value
 
 
 def _museval_frames(file):

@@ -7,7 +7,7 @@ from asteroid_tfswa.files import locked
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.page.charts import box_plot, curve
 from asteroid_tfswa.scores.card import read_card
-from asteroid_tfswa.scores.compare import METRICS
+from asteroid_tfswa.scores.compare import METRICS, song_value
 from asteroid_tfswa.scores.tables import MEANINGS
 
 # Logged numbers and their units.
@@ -54,7 +54,7 @@ def write_report(exp_dir, data, megabytes=200):
 
 def _page_song(scored, song, exp_dir, card):
     stems = scored["methods"]["model"]["stems"]
-    scores = {f"{stem} cSDR": values["SDR"]["median"] for stem, values in stems.items()}
+    scores = {f"{stem} cSDR": song_value(values, "cSDR") for stem, values in stems.items()}
     defined = [value for value in scores.values() if value is not None]
     scores = {"mean cSDR": sum(defined) / len(defined) if defined else None, **scores}
     segment, overlap = card["separation"]["segment"], card["separation"]["overlap"]
@@ -73,12 +73,12 @@ def _page_song(scored, song, exp_dir, card):
 def _charts(card):
     """Box plots over songs of every metric, the model beside baselines and oracles."""
     charts = []
-    for metric, key in METRICS.items():
+    for metric in METRICS:
         groups = {}
         for song in card["songs"]:
             for method, found in song["methods"].items():
                 for stem, values in found["stems"].items():
-                    value = values[key]["median"] if metric == "cSDR" else values[key]
+                    value = song_value(values, metric)
                     boxes = groups.setdefault(stem, {}).setdefault(method, [])
                     if value is not None:
                         boxes.append(value)
