@@ -14,6 +14,17 @@ from asteroid_tfswa import strict_yaml
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.ranges import parse_range
 
+# Names of losses in earlier versions, and what they are called now.
+OLD_LOSSES = {
+    "multisrc_mse": "mse",
+    "multisrc_snr": "snr",
+    "multisrc_neg_snr": "snr",
+    "multisrc_sisdr": "sisdr",
+    "multisrc_neg_sisdr": "sisdr",
+    "multisrc_sdsdr": "sdsdr",
+    "multisrc_neg_sdsdr": "sdsdr",
+}
+
 
 def parse_command(parser, base, argv=None):
     """Parse a command with the options of `parser`, ``--conf`` and every key of `base`.
@@ -35,17 +46,17 @@ def parse_command(parser, base, argv=None):
     sections = read_yaml(base)
     defaults = {key: value for section in sections.values() for key, value in section.items()}
     comments = dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text("utf-8")))
+    ranges = {key: parse_range(comments.get(key, ""), value) for key, value in defaults.items()}
     parser.add_argument("--conf", help="YAML file with the keys to change", metavar="FILE")
     for title, section in sections.items():
         group = parser.add_argument_group(f"{title} (keys of {Path(base).name})")
         for key, value in section.items():
-            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
             group.add_argument(
                 f"--{key}",
-                nargs="+" if isinstance(value, list) else None,
+                nargs="+" if isinstance(value, (list, dict)) else None,
                 default=argparse.SUPPRESS,
                 metavar=_type_name(value).upper(),
-                help=f"{comments.get(key, '')} (default: {shown or 'none'})".replace("%", "%%"),
+                help=f"{comments.get(key, '')} (default: {_shown(value)})".replace("%", "%%"),
             )
     known = [action.option_strings[-1] for action in parser._actions]
     parser.error = lambda message: _refuse(message, known)
@@ -57,19 +68,34 @@ def parse_command(parser, base, argv=None):
         names = {key: f"{args.conf}: {key}" for key in changes}
     for key, default in defaults.items():
         if hasattr(args, key):
-            changes[key] = _parsed(getattr(args, key), default)
             names[key] = f"--{key}"
+            has_entries = ranges[key].entries is not None
+            changes[key] = _parsed(getattr(args, key), default, names[key], has_entries)
             delattr(args, key)
-    merged = {**defaults, **changes}
+    merged = {key: current_value(key, value) for key, value in {**defaults, **changes}.items()}
     checked = {
-        key: parse_range(comments.get(key, ""), defaults[key]).check(
-            names.get(key, key), value, merged
-        )
-        for key, value in merged.items()
+        key: ranges[key].check(names.get(key, key), value, merged) for key, value in merged.items()
     }
     return args, {
         title: {key: checked[key] for key in section} for title, section in sections.items()
     }
+
+
+def current_value(key, value):
+    """Translate a value that an earlier version gave a key.
+
+    Args:
+        key (str): the key.
+        value: its value.
+
+    Returns:
+        what says the same now: "loss" maps names to weights, and was one name.
+    """
+    if key == "loss" and isinstance(value, str):
+        value = [value]
+    if key == "loss" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return {OLD_LOSSES.get(name, name): 1.0 for name in value}
+    return value
 
 
 def read_yaml(path):
@@ -90,13 +116,37 @@ def read_yaml(path):
     return conf
 
 
-def _parsed(words, default):
-    """Parse words of the command line as in the YAML file, ``[a, b]`` included."""
-    if not isinstance(default, list):
+def _parsed(words, default, name, has_entries):
+    """Parse words of the command line as in the YAML file, ``[a, b]`` and ``{a: 1}`` included."""
+    if isinstance(words, str):
         return words if isinstance(default, str) else strict_yaml.scalar(words)
+    if has_entries and words[0].startswith("{"):
+        return strict_yaml.parse_yaml(" ".join(words), name)
+    if has_entries and any("=" in word for word in words):
+        return _parsed_entries(words, name, numbers=isinstance(default, dict))
     parts = [part.strip() for word in words for part in word.strip("[]").split(",")]
     parts = [part for part in parts if part]
-    return parts if isinstance(default[0], str) else [strict_yaml.scalar(part) for part in parts]
+    is_text = has_entries or not default or isinstance(default[0], str)
+    return parts if is_text else [strict_yaml.scalar(part) for part in parts]
+
+
+def _parsed_entries(words, name, numbers):
+    """Parse ``l1=1.0 mse=0.3`` or ``vocals=lead,backing drums`` into a mapping."""
+    mapping = {}
+    for word in words:
+        key = None
+        for part in filter(None, word.split(",")):
+            if key is None or "=" in part:
+                key, has_value, value = part.partition("=")
+                if key in mapping:
+                    raise InputError(f"{name}: {key} is given twice")
+                default = "1" if numbers else key
+                mapping[key] = [value if has_value else default]
+            else:
+                mapping[key].append(part)
+    if numbers:
+        return {key: strict_yaml.scalar(",".join(values)) for key, values in mapping.items()}
+    return mapping
 
 
 def _flatten(path, conf, sections):
@@ -115,9 +165,18 @@ def _flatten(path, conf, sections):
     return flat
 
 
+def _shown(value):
+    """A default as the command line takes it."""
+    if isinstance(value, dict):
+        value = [f"{key}={number}" for key, number in value.items()]
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value).lower() or "none"
+
+
 def _type_name(default):
+    if isinstance(default, dict):
+        return "name=number ..."
     if isinstance(default, list):
-        return f"{_type_name(default[0])}s"
+        return f"{_type_name(default[0] if default else '')}s"
     return {bool: "true or false", int: "integer", float: "number", str: "text"}[type(default)]
 
 

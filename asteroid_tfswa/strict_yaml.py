@@ -59,14 +59,33 @@ def read_yaml(path):
     if len(content) > MAX_BYTES:
         raise InputError(f"{path} is not a configuration: it is larger than {MAX_BYTES} bytes")
     try:
-        loader = _Loader(content.decode("utf-8"))
+        return parse_yaml(content.decode("utf-8"), path)
+    except UnicodeDecodeError as err:
+        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
+
+
+def parse_yaml(text, title):
+    """Parse YAML.
+
+    Args:
+        text (str): the YAML.
+        title (str or Path): where it comes from, for messages.
+
+    Returns:
+        dict, list, str, int, float, bool or None: its content; keys are text.
+
+    Raises:
+        InputError: if it is not such YAML.
+    """
+    try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         return None if node is None else _content(node)
     except yaml.MarkedYAMLError as err:
         line = f"line {err.problem_mark.line + 1}: " if err.problem_mark else ""
-        raise InputError(f"{path} is not YAML: {line}{err.problem or err.context}") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
+        raise InputError(f"{title} is not YAML: {line}{err.problem or err.context}") from err
+    except yaml.YAMLError as err:
+        raise InputError(f"{title} is not YAML: {' '.join(str(err).split())}") from err
 
 
 def scalar(text):

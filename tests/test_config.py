@@ -98,6 +98,71 @@ def test_options_that_cannot_be_used(base, argv, message):
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
+MAPPINGS = """\
+data:
+  sources: [vocals, drums]  # stems, or files that are summed [names: names; 1..4]
+optim:
+  loss: {l1: 1.0}  # losses [l1, mse, sisdr: >0..10; 1..2]
+  freeze: []  # patterns [text; 0..3]
+"""
+
+
+@pytest.mark.parametrize(
+    "text, words, key, value",
+    [
+        ("loss: mse", ["mse"], "loss", {"mse": 1.0}),
+        ("loss: [l1, mse]", ["l1", "mse"], "loss", {"l1": 1.0, "mse": 1.0}),
+        ("loss: {l1: 2, mse: 1e-1}", ["l1=2", "mse=1e-1"], "loss", {"l1": 2.0, "mse": 0.1}),
+        ("loss: {l1: 1, mse: .5}", ["l1,mse=.5"], "loss", {"l1": 1.0, "mse": 0.5}),
+        ("loss: {mse: 3}", ["{mse: 3}"], "loss", {"mse": 3.0}),
+        ("loss: multisrc_neg_sisdr", ["multisrc_sisdr"], "loss", {"sisdr": 1.0}),
+        ("sources: [a, b]", ["a,b"], "sources", ["a", "b"]),
+        ("sources: {a: [b, c], d: d}", ["a=b,c", "d"], "sources", {"a": ["b", "c"], "d": ["d"]}),
+        ("sources: {a: 1}", ["{a:", "1}"], "sources", None),  # a number in YAML
+        ("freeze: []", ["[]"], "freeze", []),
+        ("freeze: ['a.*', b]", ["a.*", "b"], "freeze", ["a.*", "b"]),
+    ],
+)
+def test_mappings_in_files_and_on_the_command_line(tmp_path, text, words, key, value):
+    base, user = tmp_path / "base.yml", tmp_path / "user.yml"
+    base.write_text(MAPPINGS)
+    section = "data" if key == "sources" else "optim"
+    user.write_text(f"{section}:\n  {text}\n")
+    for argv in (["--conf", str(user)], [f"--{key}", *words]):
+        if value is None:
+            with pytest.raises(InputError, match="sources must be 1 to 4 values, each a different"):
+                parse(base, *argv)
+        else:
+            assert parse(base, *argv)[section][key] == value
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        ("--loss l1=0", "--loss must be 1 to 2 of l1 or mse or sisdr, each with a number above 0"),
+        ("--loss l1=a", "got {'l1': 'a'}"),
+        ("--loss l1=", "got {'l1': None}"),
+        ("--loss =1", "got {'': 1}"),
+        ("--loss sdr=1", "got {'sdr': 1}"),
+        ("--loss l1=1,2", "got {'l1': '1,2'}"),
+        ("--loss l1=1 mse=1 sisdr=1", "got {'l1': 1, 'mse': 1, 'sisdr': 1}"),
+        ("--loss l1=1 l1=2", "--loss: l1 is given twice"),
+        ("--loss {l1:1", "--loss is not YAML: line 1: "),
+        ("--sources a=b,b", "or a mapping to such lists: got {'a': "),
+        ("--sources a=", "or a mapping to such lists: got {'a': "),
+        ("--sources ../a=b", "or a mapping to such lists: got {'../a': "),
+        ("--freeze a b c d", "--freeze must be 0 to 3 values, each text: got "),
+    ],
+)
+def test_mappings_that_cannot_be_used(tmp_path, argv, message):
+    base = tmp_path / "base.yml"
+    base.write_text(MAPPINGS)
+    with pytest.raises(InputError) as error:
+        parse(base, *argv.split())
+    assert message in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
 BILLION = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
@@ -208,7 +273,8 @@ def test_every_key_of_the_recipe_refuses_nonsense(key):
         with pytest.raises(InputError, match=f"^{key} must be .*: got ") as error:
             RANGES[key].check(key, value, DEFAULTS)
         assert "\n" not in str(error.value) and len(str(error.value)) < 300
-        ends = [RANGES[key].low, RANGES[key].high, *RANGES[key].choices]
+        entries = RANGES[key].entries
+        ends = [RANGES[key].low, RANGES[key].high, *(entries or RANGES[key]).choices]
         assert all(end in str(error.value) for end in ends)
 
 
@@ -241,7 +307,7 @@ def test_gain_max_is_at_least_gain_min():
 
 def test_choices_of_the_recipe_are_those_that_work(make_model):
     assert set(RANGES["precision"].choices) == set(PRECISIONS)
-    assert set(RANGES["loss"].choices) == set(LOSSES)
+    assert set(RANGES["loss"].entries.choices) == set(LOSSES)
     wav = torch.randn(1, 2, 500)
     for key in ("norm_type", "mask_act", "mask_type"):
         for choice in RANGES[key].choices:

@@ -5,8 +5,8 @@ import shutil
 import sys
 
 import yaml
-from asteroid.utils import flatten_dict
 
+from asteroid_tfswa.config import current_value
 from asteroid_tfswa.engine.checkpoints import load_checkpoint
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers
@@ -178,7 +178,11 @@ class ExpDir:
     def _check_same_run(self, saved):
         """Compare configuration and data with those of a checkpoint or model."""
         before, now, defaults = (
-            flatten_dict(conf, sep=".")
+            {
+                f"{title}.{key}": current_value(key, value)
+                for title, section in conf.items()
+                for key, value in section.items()
+            }
             for conf in (saved["training_config"], self.conf, self.defaults)
         )
         for key, value in now.items():

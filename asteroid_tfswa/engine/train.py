@@ -166,6 +166,9 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
     for key, values in fits.items():
         if any(value != values[0] for value in values):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
+    loss = get_loss(training["loss"])
+    for key, seconds in (("segment", c["segment"]), ("valid_segment", training["valid_segment"])):
+        loss.check_length(int(seconds * c["sample_rate"]), key)
     train_set = TrainSegments(
         data.splits["train"],
         c["sources"],
@@ -191,7 +194,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
     return MusicSystem(
         model,
         optimizer,
-        get_loss(training["loss"]),
+        loss,
         Loader(train_set, sampler=EpochSampler(len(train_set)), drop_last=True, **loading),
         Loader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
         make_scheduler(optimizer, steps_per_epoch, **schedule),
