@@ -20,6 +20,7 @@ COMMANDS = {
     "separate": "separate songs into their sources",
     "infer": "separate songs, with the arguments of asteroid-infer",
     "score": "score separated stems of any model or tool against the true ones",
+    "models": "list the models that ship with the package",
     "info": "show what a model is: sources, network, training data, licence, scores",
     "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
     "publish": "make a folder of a trained model that is ready for a hub",

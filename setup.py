@@ -12,7 +12,7 @@ setup(
     license_expression="MIT",
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
     package_data={
-        "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*"],
+        "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*", "pretrained/*"],
         "asteroid_tfswa.page": ["static/*"],
         "asteroid_tfswa.scores": ["published.yml"],
     },

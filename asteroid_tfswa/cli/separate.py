@@ -4,19 +4,26 @@ FILES are files, folders (searched with their subfolders) and patterns, of any f
 or ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
 Songs whose stems all exist are skipped. Put names that begin with a dash after "--".
 
+Without --model, the model "small" separates, which ships with the package. A model file or the
+folder of a training run may also stand before FILES.
+
 Files with more channels than the model takes are separated in groups of neighbouring channels. With
 a stereo model these are the first two channels, the next two, and so on; a last single one is mono.
 """
 
+import os
 import sys
 from pathlib import Path
 
 from asteroid_tfswa.audio.write import DEFAULT_BITS, AudioFormat
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
-from asteroid_tfswa.errors import one_line
+from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.models.loading import HUB_NAME, MODEL_SUFFIXES, find_in_folder
+from asteroid_tfswa.models.shipped import DEFAULT, default_model
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.separate import choose_device, separate_files
+from asteroid_tfswa.separate.find import AUDIO_NAME
 from asteroid_tfswa.separate.names import OUTPUT
 from asteroid_tfswa.separate.runner import PRECISIONS
 from asteroid_tfswa.separate.songs import MAX_JOBS
@@ -26,9 +33,14 @@ from asteroid_tfswa.separate.stream import MAX_BATCH_SIZE, MAX_SHIFTS, OVERLAP, 
 
 def add_arguments(parser):
     """Add the arguments of the command to an `argparse.ArgumentParser`."""
-    parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument("files", metavar="FILES", nargs="+", help="what to separate")
-
+    parser.add_argument(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        help="model file, folder of a training run, name of a model that ships with the package or "
+        f"on a hub (default: {DEFAULT})",
+    )
     parser.add_argument(
         "--track",
         type=int,
@@ -146,11 +158,12 @@ def run(args):
     """Run the command."""
     check_megabytes(args.page_megabytes)
     form = AudioFormat(args.format, args.bits)
-    model = MusicModel.from_pretrained(args.model).to(choose_device(args.device)).eval()
+    chosen, files = _model_and_files(args)
+    model = MusicModel.from_pretrained(chosen).to(choose_device(args.device)).eval()
     with warnings_in_lines():
         report = separate_files(
             model,
-            args.files,
+            files,
             args.output_dir,
             args.output,
             overwrite=args.overwrite,
@@ -177,6 +190,24 @@ def run(args):
         print(f"Page: {one_line(_write_page(report, args))}", file=sys.stderr)
     if report.failed:
         sys.exit(1)
+
+
+def _model_and_files(args):
+    """Which model to load, and the files; a model may be the first of them."""
+    first, rest = args.files[0], args.files[1:]
+    if args.model is not None:
+        return args.model, args.files
+    is_run = os.path.isdir(first) and find_in_folder(first) is not None
+    if is_run or first.lower().endswith(MODEL_SUFFIXES):
+        if not rest:
+            raise InputError(f"FILES: {first} is a model; name what to separate after it")
+        return first, rest
+    is_pattern = not {*"*?["}.isdisjoint(first)
+    is_name = HUB_NAME.fullmatch(first) and not AUDIO_NAME.fullmatch(first) and not is_pattern
+    is_address = first.startswith(("http://", "https://"))
+    if is_address or (is_name and not os.path.lexists(first)):
+        raise InputError(f"FILES: {first} is no file here; if it is a model: --model {first}")
+    return default_model(), args.files
 
 
 def _write_page(report, args):

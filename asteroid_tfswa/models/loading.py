@@ -8,6 +8,7 @@ import torch
 
 from asteroid_tfswa.config import read_yaml
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.models.shipped import names_hint, shipped_models
 from asteroid_tfswa.torch_files import load_torch_file
 
 KEYS = {"model_name": str, "state_dict": dict, "model_args": dict}  # of a model's dictionary
@@ -28,9 +29,10 @@ def load_model_file(path):
     """Read a model's dictionary.
 
     Args:
-        path (str or Path): a model file; the folder of a training run; one of its checkpoints; a
-            bare ``state_dict`` beside or below the run's ``conf.yml``, of a compiled model too; a
-            URL; or a name on Asteroid's or the Hugging Face hub (``user/model@revision``).
+        path (str or Path): a model file; the name of a model that ships with the package; the
+            folder of a training run; one of its checkpoints; a bare ``state_dict`` beside or below
+            the run's ``conf.yml``, of a compiled model too; a URL; or a name on Asteroid's or the
+            Hugging Face hub (``user/model@revision``).
 
     Returns:
         dict: what `serialize` returns, "model_name", "state_dict" and "model_args", not checked yet
@@ -141,20 +143,34 @@ def find_model_file(path):
     """
     if os.path.isfile(path):
         return Path(path)
+    name = str(path)
+    if name in (shipped := shipped_models()):
+        return shipped[name]
     if os.path.isdir(path):
-        found = [Path(path, name) for name in IN_FOLDERS if Path(path, name).is_file()]
-        if not found:
+        found = find_in_folder(path)
+        if found is None:
             raise InputError(
                 f"{path} is a folder without a model (best_model.pth or checkpoints): train one "
                 "with egs/musdb18/run.sh --stage 1, or name a file"
             )
-        return found[0]
-    name = str(path)
+        return found
     if not name.startswith(("http://", "https://")):
         is_local = name.lower().endswith(MODEL_SUFFIXES) or os.path.isdir(os.path.dirname(name))
         if is_local or not HUB_NAME.fullmatch(name):
-            raise InputError(f"model file not found: {name!r}; check the path")
+            raise InputError(f"model file not found: {name!r}; {names_hint()}")
     return _download(name)
+
+
+def find_in_folder(path):
+    """Find the model in the folder of a training run or of its checkpoints.
+
+    Args:
+        path (str or Path): a folder.
+
+    Returns:
+        Path or None: the best there is.
+    """
+    return next((Path(path, name) for name in IN_FOLDERS if Path(path, name).is_file()), None)
 
 
 def _download(name):

@@ -136,7 +136,7 @@ def test_mistyped_path_does_not_go_to_a_hub(tmp_path, monkeypatch, name):
     Path("exp").mkdir()
     with pytest.raises(InputError) as info:
         find_model_file(name)
-    assert str(info.value) == f"model file not found: {name!r}; check the path"
+    assert str(info.value).startswith(f"model file not found: {name!r}; check the path")
 
 
 @contextlib.contextmanager
