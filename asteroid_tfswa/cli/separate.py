@@ -33,7 +33,8 @@ from asteroid_tfswa.separate.stream import MAX_BATCH_SIZE, MAX_SHIFTS, OVERLAP, 
 
 def add_arguments(parser):
     """Add the arguments of the command to an `argparse.ArgumentParser`."""
-    parser.add_argument("files", metavar="FILES", nargs="+", help="what to separate")
+    parser.add_argument("files", metavar="FILES", nargs="*", help="what to separate")
+    _allow_options_between_files(parser)
     parser.add_argument(
         "-m",
         "--model",
@@ -190,6 +191,22 @@ def run(args):
         print(f"Page: {one_line(_write_page(report, args))}", file=sys.stderr)
     if report.failed:
         sys.exit(1)
+
+
+def _allow_options_between_files(parser):
+    """Make a parser take files on both sides of options, which argparse alone does not."""
+    plain = parser.parse_known_args
+
+    def parse(args, namespace=None):
+        end = args.index("--") if "--" in args else len(args)
+        namespace, others = plain(args[:end], namespace)
+        unknown = [arg for arg in others if arg.startswith("-") and arg != "-"]
+        namespace.files += [arg for arg in others if arg not in unknown] + args[end + 1 :]
+        if not (namespace.files or unknown):
+            parser.error("the following arguments are required: FILES")
+        return namespace, unknown
+
+    parser.parse_known_args = parse
 
 
 def _model_and_files(args):

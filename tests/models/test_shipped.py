@@ -57,7 +57,7 @@ def test_separate_takes_the_small_model_unless_told_otherwise(folder):
     assert separate("song.wav", "--model", "model.pth", "-o", "named") == 0
     Path("run").mkdir()
     Path("model.pth").rename("run/best_model.pth")
-    assert separate("run", "song.wav", "-o", "run_before") == 0
+    assert separate("run", "-o", "run_before", "song.wav") == 0
     stems = [
         soundfile.read(f"{out}/song/vocals.wav")[0]
         for out in ("default", "before", "named", "run_before")
@@ -78,6 +78,16 @@ def test_models_in_the_wrong_place_are_named(folder, capsys, args, line):
     assert separate(*args) == 1
     assert line in capsys.readouterr().err
     assert not Path("separated").exists()
+
+
+def test_options_may_stand_between_files(folder, capsys):
+    Path("song.wav").rename("-song.wav")
+    assert separate("--segment", "2", "--", "-song.wav") == 0
+    assert Path("separated/-song/vocals.wav").exists()
+    assert separate("--page", "--nothing", "song.wav") == 2
+    assert separate("--page") == 2
+    errors = capsys.readouterr().err
+    assert "unrecognized arguments: --nothing" in errors and "required: FILES" in errors
 
 
 def test_a_broken_installation_says_so(folder, capsys):
