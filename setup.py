@@ -13,6 +13,7 @@ setup(
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
     package_data={
         "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*", "pretrained/*"],
+        "asteroid_tfswa.data.freestems": ["archives.yml"],
         "asteroid_tfswa.page": ["static/*"],
         "asteroid_tfswa.scores": ["published.yml"],
     },
@@ -45,6 +46,9 @@ setup(
         "scoring": ["museval>=0.4.1", "musdb>=0.4.3", "stempeg>=0.2.6"],  # on numpy 2
         "onnx": ["onnx", "onnxscript", "onnxruntime"],  # to export, and to check what is exported
         "demo": ["tinysoundfont", "pretty_midi"],  # play the built-in songs
+        # render songs: drums from MIDI files, voices in other pitches, tempos and sizes (all MIT);
+        # pyworld itself has no wheels
+        "freestems": ["mido", "pyworld-prebuilt", "python-stretch"],
         # playwright drives the system's chromium in the tests of the page
         "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6", "playwright"],
     },

@@ -39,6 +39,9 @@ PACKAGES = (
     ("stempeg", "stempeg", "scoring"),
     ("onnxscript", "onnxscript", "onnx"),
     ("onnxruntime", "onnxruntime", "onnx"),
+    ("mido", "mido", "freestems"),
+    ("pyworld-prebuilt", "pyworld", "freestems"),
+    ("python-stretch", "python_stretch", "freestems"),
 )
 # Imports the modules named on the command line and prints for each whether it works, or why not.
 IMPORT = """

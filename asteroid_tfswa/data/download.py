@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 import requests
 from tqdm import tqdm
 
+from asteroid_tfswa.data.git_tree import git_tree
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, locked, require_space
 
@@ -35,11 +36,15 @@ class Archive:
 
     Attributes:
         url (str): its public address.
-        checksum (str): of the whole file, "<algorithm>:<hexadecimal digits>".
+        checksum (str): "<algorithm>:<hexadecimal digits>" of the whole file, or
+            "tree:<hexadecimal digits>", git's hash of the folder.
+        folder (str, optional): the folder in it that is unpacked; "" for the folder around
+            everything. Default: the folder that holds train/.
     """
 
     url: str
     checksum: str
+    folder: str | None = None
 
 
 # Checksums: MUSDB18-HQ from torchaudio.datasets.musdb_hq, the others from their Zenodo records
@@ -86,20 +91,31 @@ def download(which, folder, url=None):
         return root
     with locked(folder):
         if not root.exists():
-            _download(which, root, url)
+            download_archive(ARCHIVES[which], root, url)
     return root
 
 
-def _download(which, root, url):
-    archive = root.with_name(f"{which}.zip")
-    if not archive.exists():
-        part = root.with_name(f"{which}.zip.part")
-        _fetch(url or ARCHIVES[which].url, part)
-        _verify(part, ARCHIVES[which].checksum)
-        part.rename(archive)  # only a whole and verified archive ever has this name
+def download_archive(archive, root, url=None):
+    """Download an archive, verify it, and unpack its folder.
+
+    Args:
+        archive (Archive): what to download.
+        root (Path): the folder to create, in a folder that the caller has locked. The archive and
+            what has been received of it lie beside it.
+        url (str, optional): a mirror. Default: the archive's own address.
+
+    Raises:
+        InputError: see `download`.
+    """
+    path = root.with_name(f"{root.name}.zip")
+    if not path.exists():
+        part = root.with_name(f"{root.name}.zip.part")
+        _fetch(url or archive.url, part)
+        _verify(part, archive)
+        part.rename(path)  # only a whole and verified archive ever has this name
         _validator_file(part).unlink(missing_ok=True)
-    _unpack(archive, root)
-    archive.unlink()
+    _unpack(path, root, archive.folder)
+    path.unlink()
 
 
 # ---- Receiving -----------------------------------------------------------------------------------
@@ -182,33 +198,46 @@ def _validator(response):
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
-def _verify(part, checksum):
-    algorithm, expected = checksum.split(":")
+def _verify(part, archive):
+    algorithm, expected = archive.checksum.split(":")
+    found = _tree(part, archive.folder) if algorithm == "tree" else _digest(part, algorithm)
+    if found != expected:
+        part.unlink()
+        raise InputError(
+            f"{part}: {algorithm} checksum is {found}, not {expected}; the file was "
+            "damaged in transit and has been removed; run again to download it again"
+        )
+
+
+def _digest(part, algorithm):
     digest = hashlib.new(algorithm)
     progress = tqdm(desc="checksum", total=_size(part), unit="B", unit_scale=True)
     with progress, open(part, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
             progress.update(len(block))
-    if digest.hexdigest() != expected:
-        part.unlink()
-        raise InputError(
-            f"{part}: {algorithm} checksum is {digest.hexdigest()}, not {expected}; the file was "
-            "damaged in transit and has been removed; run again to download it again"
-        )
+    return digest.hexdigest()
+
+
+def _tree(part, folder):
+    try:
+        with zipfile.ZipFile(part) as file:
+            return git_tree(file, _prefix(part, file.infolist(), folder))
+    except DAMAGE as error:
+        return str(error) or type(error).__name__
 
 
 # ---- Unpacking -----------------------------------------------------------------------------------
 
 
-def _unpack(archive, root):
-    """Unpack the folder of `archive` that holds train/; `root` appears when it is complete."""
+def _unpack(archive, root, folder):
+    """Unpack a folder of `archive`, see `Archive`; `root` appears when it is complete."""
     try:
         with zipfile.ZipFile(archive) as file:
             members = file.infolist()
             for member in members:
                 _check_member(archive, member)
-            prefix = _folder_of_train(archive, members)
+            prefix = _prefix(archive, members, folder)
             members = [member for member in members if member.filename.startswith(prefix)]
             n_bytes = sum(member.file_size for member in members)
             require_space(root.parent, n_bytes, f"unpack {archive.name}")
@@ -240,14 +269,17 @@ def _check_member(archive, member):
         )
 
 
-def _folder_of_train(archive, members):
-    """Find the folder inside the archive that holds train/: none, or one around everything."""
+def _prefix(archive, members, folder):
+    """How the names of the members begin that are unpacked, see `Archive`."""
+    name = "train" if folder is None else folder
+    inner = re.escape(f"{name}/") if name else ""
+    pattern = re.compile(rf"([^/]+/)?{inner}" if inner else "([^/]+/)")  # one folder around all
     for member in members:
-        found = re.match(r"([^/]+/)?train/", member.filename)
+        found = pattern.match(member.filename)
         if found:
-            return found[1] or ""
+            return (found[1] or "") if folder is None else found[0]
     raise InputError(
-        f"{archive}: has no folder train/, so it is not a data set of this kind; remove it"
+        f"{archive}: has no folder {name}/, so it is not a data set of this kind; remove it"
     )
 
 

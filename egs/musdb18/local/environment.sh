@@ -55,7 +55,7 @@ set_up() {
   fi
   supervise "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv || fail_set_up $?
   supervise "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
-    --overrides "$checkout/egs/musdb18/local/overrides.txt" --editable "$checkout[scoring,onnx,demo,dev]" || fail_set_up $?
+    --overrides "$checkout/egs/musdb18/local/overrides.txt" --editable "$checkout[scoring,onnx,demo,freestems,dev]" || fail_set_up $?
   stamp >"$venv/complete"
 }
 

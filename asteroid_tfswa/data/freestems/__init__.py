@@ -1,0 +1,1 @@
+"""Songs rendered from free sounds, to train on."""
