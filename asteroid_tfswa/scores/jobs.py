@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -102,24 +103,48 @@ def evaluate_songs(jobs, out_dir, baseline_dir, options=ScoreOptions(), n_jobs=N
     waiting = [task for task in tasks if results[task.path] is None]
     n_jobs = min(n_jobs or _default_n_jobs(waiting, options), max(1, len(waiting)))
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(waiting), desc="scoring", unit="task")
-    with bar, worker_pool(n_jobs) as submit:
-        submitted = {submit(_score_task, task, options): task for task in waiting}
+    with bar:
+        while waiting:
+            killed = _run_tasks(waiting, options, n_jobs, results, failures, bar)
+            if killed and n_jobs == 1:  # the others had not begun
+                failures.append(
+                    f"{killed.pop(0).job.name}: the process scoring it was killed, most likely for "
+                    "lack of memory; close other programs and score it again"
+                )
+                bar.update()
+            elif killed:
+                bar.write(
+                    "a process was killed, most likely for lack of memory: scoring one song at a "
+                    "time from here on",
+                    file=sys.stderr,
+                )
+            waiting, n_jobs = killed, 1
+    return _by_song(tasks, results), sorted(set(failures))
+
+
+def _run_tasks(tasks, options, n_jobs, results, failures, bar):
+    """Score in `n_jobs` processes; return those tasks, in order, that died with a process."""
+    killed, submitted = set(), {}
+    with worker_pool(n_jobs) as submit:
+        for task in tasks:
+            try:
+                submitted[submit(_score_task, task, options)] = task
+            except BrokenProcessPool:
+                killed.add(task.path)
         for done in as_completed(submitted):
             task = submitted[done]
             try:
                 results[task.path] = done.result()
                 _write_scores(task, results[task.path])
             except BrokenProcessPool:
-                raise InputError(
-                    f"{task.job.name}: the process scoring it was killed, most likely for lack of "
-                    "memory; score fewer songs at a time (score_jobs)"
-                ) from None
+                killed.add(task.path)
+                continue
             except (InputError, OSError) as error:  # which name a file
                 failures.append(f"{task.job.name}: {error}")
             except Exception as error:
                 failures.append(f"{task.job.name}: scoring failed: {error!r}")
             bar.update()
-    return _by_song(tasks, results), sorted(set(failures))
+    return [task for task in tasks if task.path in killed]
 
 
 @dataclass(frozen=True)

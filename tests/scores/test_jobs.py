@@ -27,7 +27,7 @@ from asteroid_tfswa.scores.jobs import (
 )
 from asteroid_tfswa.scores.song import FRAME_METRICS, score_song
 from asteroid_tfswa.scores.tables import format_table, summarise
-from tests.scores.songs import RATE, STEMS, metric, score, song, write_job
+from tests.scores.songs import RATE, STEMS, KillingJob, metric, score, song, write_job
 
 museval = pytest.importorskip(
     "museval", reason="scoring needs museval and ffmpeg", exc_type=Exception
@@ -94,6 +94,16 @@ def test_a_song_that_cannot_be_scored_costs_no_other(tmp_path):
     for k, (line, text) in enumerate(zip(failed, wanted)):
         assert line.startswith(f"song {k}: ") and "drums.wav: " in line and text in line
     assert len(failed) == 4
+
+
+def test_a_killed_process_costs_one_song(tmp_path, capsys):
+    jobs = [write_job(tmp_path, f"song {k}", *song(2, seed=k)) for k in range(4)]
+    jobs = [dataclasses.replace(job, mixture=None) for job in jobs]  # one task each
+    jobs[1] = KillingJob(**vars(jobs[1]))
+    songs, failed = run(jobs, tmp_path, n_jobs=2)
+    assert [s["song"] for s in songs] == ["song 0", "song 2", "song 3"]
+    assert len(failed) == 1 and failed[0].startswith("song 1: the process scoring it was killed")
+    assert "scoring one song at a time" in capsys.readouterr().err
 
 
 def test_scores_are_kept_only_if_whole_and_of_the_same_references(tmp_path):
