@@ -169,7 +169,9 @@ def _shown(value):
     """A default as the command line takes it."""
     if isinstance(value, dict):
         value = [f"{key}={number}" for key, number in value.items()]
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value).lower() or "none"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "[]"
+    return str(value).lower() or '""'
 
 
 def _type_name(default):

@@ -23,6 +23,7 @@ from asteroid_tfswa.strict_yaml import scalar
 BRACKET = re.compile(
     r"\[((?P<entries>[^\[\];:]+): *)?(?P<values>[^\[\];:]+)(; *(?P<count>[^\[\];]+))?\]$"
 )
+FEW = 9  # choices with "or" between all of them
 KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 
 
@@ -112,7 +113,7 @@ class Range(NamedTuple):
         return f"{self.count[0]} to {self.count[1]} values, each {words}"
 
     def _word_list(self):
-        return " or ".join(self.choices)
+        return (" or " if len(self.choices) <= FEW else ", ").join(self.choices)
 
     def _allows(self, value, others):
         if self.kind is float:

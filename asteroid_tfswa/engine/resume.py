@@ -185,8 +185,10 @@ class ExpDir:
             }
             for conf in (saved["training_config"], self.conf, self.defaults)
         )
+        to_zero = now.get("optim.schedule") in ("cosine", "linear")  # at the last epoch
         for key, value in now.items():
-            if key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE:
+            may_change = key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE
+            if may_change and not (to_zero and key == "training.epochs"):
                 continue
             # Without a known default, assume that the earlier version did the same.
             began_with = before.get(key, defaults.get(key, value))

@@ -6,9 +6,9 @@ import torch
 from asteroid.engine import System
 from asteroid.utils import flatten_dict
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.lr_scheduler import LambdaLR
 
 from asteroid_tfswa.devices import over_ranks, rank_and_world
+from asteroid_tfswa.engine.guard import StepGuard
 from asteroid_tfswa.engine.validation import SongScores
 from asteroid_tfswa.errors import InputError
 
@@ -18,6 +18,8 @@ class MusicSystem(System):
 
     Validation gives `val_loss`, the training loss per sample of the validation songs, `val_usdr`
     and `val_csdr`, see `SongScores`. All are exact over all songs, and the same on every process.
+    Steps whose loss or gradient is not finite are skipped, see `StepGuard`, and counted in
+    `skipped_steps`; that batch is logged with the loss before.
 
     Args:
         model (torch.nn.Module): (batch, n_channels, time) -> (batch, n_src, n_channels, time).
@@ -54,6 +56,8 @@ class MusicSystem(System):
         )
         self.data_fingerprint = data_fingerprint
         self.metrics = {}
+        self.max_skipped_steps = config["optim"]["max_skipped_steps"]
+        self.skipped_steps = [0, 0, 0]  # `counts` of the guard
 
     def _estimate(self, mixture, targets):
         estimates = self(mixture).float()
@@ -73,8 +77,9 @@ class MusicSystem(System):
             return self.loss_func(estimates, targets)
 
     def on_train_start(self):
-        """Reset the record of losses that are not finite."""
-        self.first_bad_step = torch.full((), math.inf, device=self.device)
+        """Start to watch for losses and gradients that are not finite."""
+        self.guard = StepGuard(self.model, self.device, self.skipped_steps)
+        self.last_loss = torch.zeros((), device=self.device)
 
     def training_step(self, batch, batch_nb):
         """Return the loss of a batch.
@@ -86,36 +91,57 @@ class MusicSystem(System):
         Returns:
             torch.Tensor: the loss, a scalar.
         """
+        self.guard.start_batch()
         mixture, targets = batch
         loss = self._loss(self._estimate(mixture, targets), targets)
-        # Recorded on the device: reading a number waits for the device.
-        noted = self.first_bad_step.clamp(max=self.global_step)
-        self.first_bad_step = torch.where(loss.detach().isfinite(), self.first_bad_step, noted)
-        self.log("loss", loss)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
+        self.batch_loss = loss.detach()
+        self.last_loss = torch.where(self.batch_loss.isfinite(), self.batch_loss, self.last_loss)
+        self.log("loss", self.last_loss)
+        self.log("train_loss", self.last_loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
+    def on_after_backward(self):
+        """Note whether the loss was finite."""
+        self.guard.end_batch(self.batch_loss)
+
+    def on_before_optimizer_step(self, optimizer):
+        """Log the norm of the gradient, and clear a gradient that is not finite."""
+        self.log("grad_norm", self.guard.before_step(optimizer))
+
+    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure=None):
+        """Make a step, or skip it on all processes."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.guard.after_step(optimizer.optimizer)
+        self.log("skipped_steps", self.guard.counts[0].float())
+
     def on_train_batch_end(self, outputs, batch, batch_nb):
-        """Check the loss now and then, and before an epoch is validated and saved.
+        """Look at the skipped steps now and then, and before an epoch is validated and saved.
 
         Raises:
-            InputError: on all processes, if the loss of one was not a finite number.
+            InputError: on all processes, if too many steps in a row were skipped.
         """
         n_done = batch_nb + 1
         if n_done % self.trainer.log_every_n_steps and n_done < self.trainer.num_training_batches:
             return
-        step = over_ranks(self.first_bad_step, "MIN").item()
-        if step < math.inf:
-            self._refuse("loss", int(step))
+        self.skipped_steps = self.guard.counts.tolist()
+        if self.skipped_steps[2] >= self.max_skipped_steps:
+            self._refuse(
+                "max_skipped_steps: the loss or its gradient was not a finite number in "
+                f"{self.skipped_steps[2]} steps in a row"
+            )
 
-    def on_validation_epoch_start(self):
-        """Reset the sums, and make all processes validate, and save, the same model."""
+    def share_statistics(self):
+        """Make the running statistics of all processes their mean."""
         _, world = rank_and_world()
         for module in self.model.modules():
             # Each process has seen its own batches.
             if world > 1 and isinstance(module, _BatchNorm) and module.track_running_stats:
                 for buffer in (module.running_mean, module.running_var):
                     buffer.copy_(over_ranks(buffer.clone()) / world)
+
+    def on_validation_epoch_start(self):
+        """Reset the sums, and make all processes validate, and save, the same model."""
+        self.share_statistics()
         self.loss_and_samples = torch.zeros(2, dtype=torch.float64, device=self.device)
         data = self.val_loader.dataset
         self.scores = SongScores(data.songs, len(data.sources), data.sample_rate, self.device)
@@ -146,7 +172,7 @@ class MusicSystem(System):
         """
         loss_sum, n_samples = over_ranks(self.loss_and_samples).tolist()
         if not math.isfinite(loss_sum):
-            self._refuse("val_loss", self.global_step)
+            self._refuse("val_loss is not a finite number")
         scores = self.scores.results()
         if "val_usdr" not in scores:
             raise InputError(
@@ -162,6 +188,11 @@ class MusicSystem(System):
         checkpoint["training_config"] = self.config
         checkpoint["data_fingerprint"] = self.data_fingerprint
         checkpoint["metrics"] = self.metrics
+        checkpoint["skipped_steps"] = self.guard.counts.tolist()
+
+    def on_load_checkpoint(self, checkpoint):
+        """Continue to count skipped steps; earlier versions skipped none."""
+        self.skipped_steps = checkpoint.get("skipped_steps", self.skipped_steps)
 
     @staticmethod
     def config_to_hparams(dic):
@@ -179,32 +210,8 @@ class MusicSystem(System):
             key: value if isinstance(value, plain) else str(value) for key, value in flat.items()
         }
 
-    def _refuse(self, name, step):
+    def _refuse(self, what):
         raise InputError(
-            f"{name} is not a finite number in epoch {self.current_epoch + 1}, step {step}; lower "
-            "lr, set gradient_clipping, or use precision 32-true (earlier epochs are saved)"
+            f"{what} (epoch {self.current_epoch + 1}, step {self.global_step}); lower lr, set "
+            "gradient_clipping, or use precision 32-true (what was saved before is kept)"
         )
-
-
-def make_scheduler(optimizer, steps_per_epoch, lr_decay=0.9, lr_decay_epochs=1.5, warmup_steps=0):
-    """Make the paper's schedule: the learning rate is multiplied by a factor every so many epochs.
-
-    Args:
-        optimizer (torch.optim.Optimizer): has the initial learning rate.
-        steps_per_epoch (int): optimizer steps in one epoch.
-        lr_decay (float): the factor. Default 0.9; 1 keeps the learning rate.
-        lr_decay_epochs (float): epochs between two multiplications. Default 1.5.
-        warmup_steps (int): optimizer steps over which the learning rate first rises
-            linearly. Default 0.
-
-    Returns:
-        torch.optim.lr_scheduler.LambdaLR: to be stepped after every optimizer step.
-    """
-
-    def factor(step):
-        # The margin keeps rounding errors from moving a decay by one step.
-        decays = int(step / (lr_decay_epochs * steps_per_epoch) + 1e-9)
-        warmup = min(1.0, (step + 1) / (warmup_steps + 1))
-        return warmup * lr_decay**decays
-
-    return LambdaLR(optimizer, factor)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from asteroid.engine.optimizers import make_optimizer
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.utilities import rank_zero_only
 
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
 from asteroid_tfswa.devices import choose_devices
+from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.checkpoints import (
     SafeCheckpointIO,
     checkpoint_callbacks,
@@ -23,6 +23,7 @@ from asteroid_tfswa.engine.checkpoints import (
 from asteroid_tfswa.engine.failures import explain
 from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.losses import get_loss
+from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
 from asteroid_tfswa.engine.processes import (
     Loader,
     StopCallback,
@@ -32,7 +33,8 @@ from asteroid_tfswa.engine.processes import (
 )
 from asteroid_tfswa.engine.progress import RunProgress
 from asteroid_tfswa.engine.resume import ExpDir, training_fingerprint
-from asteroid_tfswa.engine.system import MusicSystem, make_scheduler
+from asteroid_tfswa.engine.system import MusicSystem
+from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
 
@@ -55,7 +57,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         data (PreparedData): with the splits "train" and "valid".
         conf (dict): plain values in the sections "data" (sources, segment, sample_rate,
             random_mix, gain_min, gain_max, channel_swap, num_workers), "optim" (optimizer, lr,
-            weight_decay, lr_decay, lr_decay_epochs, warmup_steps) and "training" (epochs,
+            weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
+            max_skipped_steps, init_from, freeze) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
             valid_segment, compile: whether the model goes through `torch.compile`); others are
             saved with it. `batch_size` is per device, `epoch_size` counts the items of an epoch
@@ -77,6 +80,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             epochs so far is written.
     """
     hardware = choose_devices(devices, conf["training"]["precision"])
+    if hardware["accelerator"] == "gpu":
+        torch.set_float32_matmul_precision("high")  # TF32 for what precision leaves in float32
     steps_per_epoch = count_steps(conf["training"], hardware["n_devices"])
     fingerprint = training_fingerprint(data)
     system = make_system(model, data, conf, steps_per_epoch, fingerprint)
@@ -88,6 +93,10 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         epochs_done, checkpoint = folder.find_start(system.state_dict(), steps_per_epoch)
         if is_first:
             folder.tidy(checkpoint)
+        if checkpoint is None and epochs_done == 0 and conf["optim"]["init_from"]:
+            line = initialise(model, conf["optim"]["init_from"])
+            if is_first:
+                print(line)
         # Lightning asks the workers for the first items before it calls `set_epoch`.
         system.train_loader.sampler.set_epoch(epochs_done)
         try:
@@ -159,7 +168,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
     Raises:
         InputError: if the configuration, the data and the model do not fit each other.
     """
-    c, training, optim = conf["data"], conf["training"], dict(conf["optim"])
+    c, training, optim = conf["data"], conf["training"], conf["optim"]
     fits = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
     fits["in_channels"] = (model.in_channels, data.n_channels)
     fits["sources"] = (list(c["sources"]), list(model.sources))
@@ -189,15 +198,20 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         "persistent_workers": c["num_workers"] > 0,
         "pin_memory": torch.cuda.is_available(),
     }
-    schedule = {key: optim.pop(key) for key in ("lr_decay", "lr_decay_epochs", "warmup_steps")}
-    optimizer = make_optimizer(model.parameters(), **optim)
+    freeze(model, optim["freeze"])
+    optimizer = make_optimizer(
+        model.parameters(), **{key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
+    )
+    schedule = ("schedule", "lr_decay", "lr_decay_epochs", "warmup_steps")
     return MusicSystem(
         model,
         optimizer,
         loss,
         Loader(train_set, sampler=EpochSampler(len(train_set)), drop_last=True, **loading),
         Loader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
-        make_scheduler(optimizer, steps_per_epoch, **schedule),
+        make_scheduler(
+            optimizer, steps_per_epoch, training["epochs"], **{key: optim[key] for key in schedule}
+        ),
         conf,
         fingerprint,
     )
@@ -215,7 +229,7 @@ def make_trainer(conf, folder, hardware, stop):
     Returns:
         pytorch_lightning.Trainer: for the epochs of the configuration.
     """
-    training = conf["training"]
+    training, decay = conf["training"], conf["optim"]["ema_decay"]
     return pl.Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
@@ -232,6 +246,7 @@ def make_trainer(conf, folder, hardware, stop):
         plugins=[SafeCheckpointIO(stop.signals)],
         callbacks=[
             stop,
+            *([ExponentialAverage(decay)] if decay else []),
             RunProgress(),
             LearningRateMonitor(logging_interval="step"),
             *checkpoint_callbacks(folder.checkpoints, MusicSystem.default_monitor),

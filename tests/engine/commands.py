@@ -111,7 +111,7 @@ def shrink_shared_memory(size):
 
 
 def be_one_of(rank, port, broken_rank):
-    """Make this process one of several, as a cluster starts them; one gets NaN in its 2nd epoch."""
+    """Make this process one of several, as a cluster starts them; one gets NaN from its 2nd step."""
     from pytorch_lightning.utilities import rank_zero_only
 
     rank_zero_only.rank = rank
@@ -120,7 +120,7 @@ def be_one_of(rank, port, broken_rank):
 
     def forward_to_nan(self, wave):
         counts[0] += self.training
-        return forward(self, wave) * (float("nan") if counts[0] > 1 else 1)
+        return forward(self, wave) * (float("nan") if self.training and counts[0] > 1 else 1)
 
     if rank == broken_rank:
         tiny.TinyModel.forward = forward_to_nan

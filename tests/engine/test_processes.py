@@ -98,18 +98,26 @@ def test_little_shared_memory_is_one_line_with_the_remedy(start):
 
 
 def test_processes_stop_together_at_a_bad_loss(start, tmp_path):
-    """Three processes have two chunks to validate on, and the loss of one is not a number."""
+    """Three processes have two chunks to validate on, and the loss of one is not a number.
+
+    The second epoch, which is one step, is skipped on all of them; the third one is too many.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     changes = {"devices": "cpu:3", "valid_segment": 3.0, "batch_size": 4, "epoch_size": 12}
+    changes |= {"epochs": 5, "max_skipped_steps": 2}
     commands = [
         start(f"rank{rank}", setup=functools.partial(be_one_of, rank, port, 1), **changes)
         for rank in range(3)
     ]
     assert [command.end() for command in commands] == [1, 1, 1]
-    line = "error: loss is not a finite number in epoch 2, step 1; "
+    line = "not a finite number in 2 steps in a row (epoch 3, step 3); "
     assert [sum(line in text for text in command.lines) for command in commands] == [1, 1, 1]
-    assert len(commands[0].lines) == 2  # and the first epoch's
-    assert load(tmp_path / "exp/checkpoints/last.ckpt")["epoch"] == 0
-    assert load(tmp_path / "exp/best_model.pth")["metrics"]["epoch"] == 1
+    assert len(commands[0].lines) == 3  # and two epochs'
+    last = load(tmp_path / "exp/checkpoints/last.ckpt")
+    assert last["epoch"] == 1 and last["skipped_steps"] == [1, 1, 1]
+    best = load(tmp_path / "exp/best_model.pth")
+    assert best["metrics"]["epoch"] == 1
+    trained = last["state_dict"]["model.conv.weight"]
+    assert torch.equal(trained, best["state_dict"]["conv.weight"])  # unchanged by the second

@@ -1,4 +1,4 @@
-"""The numbers of a validation, against a plain computation on whole songs; the schedule."""
+"""The numbers of a validation, against a plain computation on whole songs."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from asteroid_tfswa.data.songs import read_prepared
-from asteroid_tfswa.engine.system import MusicSystem, make_scheduler
+from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.scores.song import score_song
@@ -79,21 +79,6 @@ def test_a_model_of_other_channels_is_named(data_dir, tmp_path):
     model.forward = lambda wave: model.conv(wave).unflatten(1, (2, 2))[:, :, :1]
     with pytest.raises(InputError, match=r"\(4, 2, 1, 4000\).*\(4, 2, 2, 4000\)"):
         train(model, data, tiny.make_conf(), tmp_path / "exp", "cpu")
-
-
-def test_schedule_of_the_paper():
-    """0.9 after every 1.5 epochs, here of 10 steps, after 4 steps of warm-up."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = make_scheduler(optimizer, steps_per_epoch=10, warmup_steps=4)
-    rates = []
-    for _ in range(46):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rates[14:16] == pytest.approx([1.0, 0.9])
-    assert rates[29:31] == pytest.approx([0.9, 0.81])
-    assert rates[44:46] == pytest.approx([0.81, 0.729])
 
 
 def test_lists_in_the_configuration_can_be_logged():

@@ -84,6 +84,11 @@ def make_conf(**changes):
             "lr_decay": 0.5,
             "lr_decay_epochs": 0.75,
             "warmup_steps": 2,
+            "schedule": "exponential",
+            "ema_decay": 0.0,
+            "max_skipped_steps": 1,
+            "init_from": "",
+            "freeze": [],
         },
         "training": {
             "epochs": 2,

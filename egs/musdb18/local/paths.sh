@@ -36,4 +36,9 @@ data_dir=$(absolute "$data_dir")
 data_dir=${data_dir:-data/$data_set}
 exp_dir=$(absolute "$exp_dir")
 exp_dir=${exp_dir:-exp/train_tfswaunet_$tag}
+for i in "${!conf_options[@]}"; do
+  if [[ $i -gt 0 && ${conf_options[i - 1]} == --init_from && -e $(absolute "${conf_options[i]}") ]]; then
+    conf_options[i]=$(absolute "${conf_options[i]}")
+  fi
+done
 [[ $python_path != */* ]] || python_path=$(absolute "$python_path")

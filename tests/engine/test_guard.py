@@ -1,0 +1,147 @@
+"""Steps that are not finite: what they leave unchanged, in a loop and in training runs."""
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from asteroid_tfswa.engine.guard import StepGuard
+from asteroid_tfswa.engine.optimizers import make_optimizer
+from asteroid_tfswa.errors import InputError
+from tests.engine import tiny
+
+NAN, INF = float("nan"), float("inf")
+
+
+def compute_loss(net, batch, kind):
+    """A loss that is "good", or where something else than the weights is not finite."""
+    loss = net(batch * (NAN if kind == "bad input" else 1)).square().mean()
+    if kind == "bad gradient":
+        loss.register_hook(lambda gradient: gradient * INF)
+    return loss * (INF if kind == "bad loss" else 1)
+
+
+def train(name, kinds, accumulate=1, scaler=None):
+    """Train on one batch of each kind; None leaves it out.
+
+    Returns:
+        tuple: weights, running statistics, states of the optimizer, counts.
+    """
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    optimizer = make_optimizer(net.parameters(), optimizer=name, lr=0.05, weight_decay=0.1)
+    guard = StepGuard(net, torch.device("cpu"))
+    batches = torch.randn(len(kinds), 5, 3)
+    for i, (batch, kind) in enumerate(zip(batches, kinds)):
+        if kind is None:
+            continue
+        guard.start_batch()
+        loss = compute_loss(net, batch, kind)
+        (scaler.scale(loss) if scaler else loss).backward()
+        guard.end_batch(loss)
+        if (i + 1) % accumulate == 0:
+            if scaler:
+                scaler.unscale_(optimizer)
+            guard.before_step(optimizer)
+            scaler.step(optimizer) if scaler else optimizer.step()
+            guard.after_step(optimizer)
+            if scaler:
+                scaler.update()
+            optimizer.zero_grad()
+    statistics = [net[1].running_mean, net[1].running_var]
+    states = [v for state in optimizer.state_dict()["state"].values() for v in state.values()]
+    return list(net.parameters()), statistics, states, guard.counts.tolist()
+
+
+def assert_equal(ours, theirs):
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        assert torch.equal(a, b) and a.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "sgd"])
+@pytest.mark.parametrize("kind", ["bad input", "bad loss", "bad gradient"])
+def test_a_bad_step_leaves_everything_as_it_was(name, kind):
+    skipped = train(name, ["good", kind, "good", kind, kind])
+    expected = train(name, ["good", None, "good", None, None])
+    assert_equal(skipped[0], expected[0])
+    if kind != "bad gradient":  # otherwise what the norms saw was good
+        assert_equal(skipped[1], expected[1])
+    assert_equal(skipped[2], expected[2])
+    assert skipped[3] == [3, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["adam", "muon", "ranger", "lamb"])
+def test_the_first_step_may_be_bad(name):
+    weights, statistics, states, counts = train(name, ["bad input"])
+    assert_equal(weights, train(name, [None])[0])
+    assert_equal(statistics, [torch.zeros(4), torch.ones(4)])
+    assert all(torch.as_tensor(state).isfinite().all() for state in states)
+    assert counts == [1, 1, 1]
+
+
+def test_one_bad_batch_spoils_the_batches_accumulated_with_it():
+    skipped = train("adam", ["good", "good", "bad input", "good", "good", "good"], accumulate=2)
+    expected = train("adam", ["good", "good", None, None, "good", "good"], accumulate=2)
+    assert_equal(skipped[0], expected[0])
+    assert_equal(skipped[2], expected[2])
+    assert skipped[3] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["bad loss", "bad gradient"])
+def test_a_gradient_scaler_lowers_its_scale(kind):
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    skipped = train("adam", ["good", kind, "good"], scaler=scaler)
+    expected = train("adam", ["good", None, "good"])
+    for a, b in zip(skipped[0], expected[0]):
+        torch.testing.assert_close(a, b)
+    assert scaler.get_scale() == 512.0 and skipped[3] == [1, 0, 1]
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """Function that makes the n-th estimates of training NaN, for each n of a set."""
+    good, calls = tiny.TinyModel.forward, [0]
+
+    def spoil(numbers):
+        def forward(self, wave):
+            calls[0] += self.training
+            return good(self, wave) * (NAN if self.training and calls[0] in numbers else 1)
+
+        monkeypatch.setattr(tiny.TinyModel, "forward", forward)
+
+    return spoil
+
+
+def test_a_training_run_skips_counts_and_continues(tmp_path, spoil):
+    """22 steps, three of them bad, stopped between the epochs."""
+    data_dir = tiny.make_data(tmp_path / "data")
+    spoil({1, 7, 8})
+    options = {"epoch_size": 44, "max_skipped_steps": 3, "accumulate": 1}
+    tiny.run(data_dir, tmp_path / "exp", epochs=1, **options)
+    tiny.run(data_dir, tmp_path / "exp", epochs=2, **options)
+    last = torch.load(tmp_path / "exp/checkpoints/last.ckpt", weights_only=True)
+    assert last["skipped_steps"] == [3, 0, 2] and last["global_step"] == 22
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+    events = {}
+    for path in sorted((tmp_path / "exp/logs").iterdir()):
+        log = EventAccumulator(str(path))
+        log.Reload()
+        for tag in log.Tags()["scalars"]:
+            events.setdefault(tag, []).extend(event.value for event in log.Scalars(tag))
+    assert events["skipped_steps"] == [3.0, 3.0]
+    for tag in ("loss", "train_loss", "grad_norm"):
+        assert len(events[tag]) == 2 and 0 < min(events[tag]) < max(events[tag]) < INF
+
+
+def test_too_many_bad_steps_in_a_row_end_the_run(tmp_path, spoil):
+    data_dir = tiny.make_data(tmp_path / "data")
+    spoil(range(5, 100))
+    message = r"^max_skipped_steps: .* in 5 steps in a row \(epoch 3, step 9\); lower lr"
+    with pytest.raises(InputError, match=message):
+        tiny.run(data_dir, tmp_path / "exp", epochs=5, max_skipped_steps=3, ema_decay=0.5)
+    last = torch.load(tmp_path / "exp/checkpoints/last.ckpt", weights_only=True)
+    assert last["epoch"] == 1 and last["skipped_steps"] == [2, 2, 2]
+    for weights in (last["state_dict"], last["current_model_state"]):
+        assert all(value.isfinite().all() for value in weights.values())
+    best = torch.load(tmp_path / "exp/best_model.pth", weights_only=True)
+    assert all(value.isfinite().all() for value in best["state_dict"].values())

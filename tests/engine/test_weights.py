@@ -1,0 +1,143 @@
+"""Averages of weights, first weights from other models, frozen weights."""
+
+import pytest
+import torch
+
+from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.engine.train import train
+from asteroid_tfswa.engine.weights import freeze, initialise
+from asteroid_tfswa.errors import InputError
+from tests.engine import tiny
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tiny.make_data(tmp_path_factory.mktemp("data"))
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_the_average_is_validated_saved_continued_and_exported(data_dir, tmp_path, monkeypatch):
+    """Against a plain average of what the model's weights were at every step."""
+    seen, forward = {True: [], False: []}, tiny.TinyModel.forward
+
+    def record(self, wave):
+        seen[self.training].append(self.conv.weight.detach().clone())
+        return forward(self, wave)
+
+    monkeypatch.setattr(tiny.TinyModel, "forward", record)
+    tiny.run(data_dir, tmp_path / "whole", ema_decay=0.5)
+    last = load(tmp_path / "whole/checkpoints/last.ckpt")
+    name = "model.conv.weight"
+    steps = seen[True][1:] + [last["current_model_state"][name]]
+    assert len(steps) == 6
+    average, averages = steps[0], [steps[0]]
+    for n, weight in enumerate(steps[1:], start=1):
+        decay = min(0.5, (1 + n) / (10 + n))
+        average = decay * average + (1 - decay) * weight
+        averages.append(average)
+    torch.testing.assert_close(last["state_dict"][name], averages[5])
+    torch.testing.assert_close(seen[False][0], averages[2])  # after the first epoch
+    torch.testing.assert_close(seen[False][-1], averages[5])
+    assert not torch.allclose(averages[5], steps[5])
+    mean = last["state_dict"]["model.norm.running_mean"]
+    assert mean.all() and not torch.equal(
+        mean, last["current_model_state"]["model.norm.running_mean"]
+    )
+    best = load(tmp_path / "whole/best_model.pth")
+    assert torch.equal(
+        best["state_dict"]["conv.weight"],
+        load(tmp_path / "whole/checkpoints/best.ckpt")["state_dict"][name],
+    )
+
+    tiny.run(data_dir, tmp_path / "parts", ema_decay=0.5, epochs=1)
+    tiny.run(data_dir, tmp_path / "parts", ema_decay=0.5)
+    parts = load(tmp_path / "parts/checkpoints/last.ckpt")
+    for key in ("state_dict", "current_model_state"):
+        for name, weight in last[key].items():
+            assert torch.equal(weight, parts[key][name]), (key, name)
+
+
+def test_epochs_of_a_schedule_that_falls_to_zero_may_not_change(data_dir, tmp_path):
+    tiny.run(data_dir, tmp_path, epochs=1, schedule="cosine", optimizer="adamw")
+    with pytest.raises(InputError, match="training.epochs: 2 differs from 1"):
+        tiny.run(data_dir, tmp_path, schedule="cosine", optimizer="adamw")
+
+
+@pytest.fixture
+def saved(make_model, tmp_path):
+    """A saved model, and its weights."""
+    model = make_model()
+    torch.save(model.serialize(), tmp_path / "model.pth")
+    return tmp_path / "model.pth", model.state_dict()
+
+
+def test_other_sources_reuse_all_but_the_head(make_model, saved):
+    path, weights = saved
+    model = make_model(sources=["a", "b", "c"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    line = initialise(model, path)
+    head = ("masker.head.3.weight", "masker.head.3.bias")
+    own = [name for name, w in before.items() if w.ndim and name.startswith("masker")]
+    assert line == (
+        f"init_from: {len(own) - 2} of {len(own)} tensors are those of {path}; 2 of another shape "
+        f"start new ({head[0]}, {head[1]})"
+    )
+    for name, value in model.state_dict().items():
+        expected = before if name in head else weights
+        assert torch.equal(value, expected[name]), name
+
+
+def test_other_depths_and_a_model_that_does_not_fit(make_model, saved):
+    path, weights = saved
+    line = initialise(make_model(depths=(1, 1, 1)), path)
+    assert "of its tensors are not used (masker.encoder.0.blocks.1." in line
+    line = initialise(make_model(depths=(3, 1, 1)), path)
+    assert "that it lacks start new (masker.encoder.0.blocks.2." in line
+    with pytest.raises(InputError, match="^init_from: none of the 9 tensors of .*conv.weight"):
+        tiny_model = path.with_name("tiny.pth")
+        package = tiny.TinyModel().serialize()
+        package["state_dict"] |= {f"x{i}": torch.zeros(1) for i in range(5)}
+        torch.save(package, tiny_model)
+        initialise(make_model(), tiny_model)
+    with pytest.raises(InputError, match="model file not found"):
+        initialise(make_model(), "nowhere.pth")
+
+
+def test_a_run_starts_from_another_and_does_not_train_what_is_frozen(
+    data_dir, tmp_path, make_model, capsys
+):
+    torch.manual_seed(1)
+    first = make_model()
+    torch.save(first.serialize(), tmp_path / "first.pth")
+    data = read_prepared(data_dir)
+    conf = tiny.make_conf(
+        init_from=str(tmp_path / "first.pth"),
+        freeze=["masker.encoder.*", "masker.stem.*", "masker.downs.0.1.*"],
+    )
+    torch.manual_seed(2)
+    train(make_model(), data, conf, tmp_path / "exp", "cpu")
+    line, *epochs = capsys.readouterr().out.splitlines()
+    assert line.startswith("init_from: ") and "; " not in line and len(epochs) == 2
+    trained = load(tmp_path / "exp/checkpoints/last.ckpt")["state_dict"]
+    for name, value in first.state_dict().items():
+        frozen = name.startswith(("masker.encoder.", "masker.stem.", "masker.downs.0.1."))
+        same = torch.equal(trained[f"model.{name}"], value)
+        assert same == (frozen or name.startswith(("encoder.", "decoder."))), name
+    (tmp_path / "first.pth").unlink()  # a run that continues does not read it
+    conf["training"]["epochs"] = 3
+    train(make_model(), data, conf, tmp_path / "exp", "cpu")
+    assert "init_from" not in capsys.readouterr().out
+    conf["optim"]["init_from"] = "another.pth"
+    with pytest.raises(InputError, match="optim.init_from: another.pth differs from"):
+        train(make_model(), data, conf, tmp_path / "exp", "cpu")
+
+
+def test_a_pattern_that_matches_nothing_is_named(make_model):
+    model = make_model()
+    freeze(model, [])
+    assert all(param.requires_grad for param in model.parameters())
+    with pytest.raises(InputError, match=r"^freeze: no parameter matches 'encoder.*'; they are"):
+        freeze(model, ["masker.*", "encoder.*"])
