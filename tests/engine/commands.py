@@ -111,7 +111,7 @@ def shrink_shared_memory(size):
 
 
 def be_one_of(rank, port, broken_rank):
-    """Make this process one of several, as a cluster starts them; one gets NaN from its 2nd step."""
+    """Make this process one of several, as a cluster starts them; one gets NaN from step 2 on."""
     from pytorch_lightning.utilities import rank_zero_only
 
     rank_zero_only.rank = rank
