@@ -13,6 +13,7 @@ after the reference was scaled to fit the estimate best.
 import sys
 from pathlib import Path
 
+from asteroid_tfswa.devices import choose_device
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked, remove_leftovers
 from asteroid_tfswa.scores.card import make_card, write_results
@@ -35,6 +36,11 @@ def add_arguments(parser):
         help="fast, or museval itself, which is ten times slower (default: fast)",
     )
     parser.add_argument(
+        "--device",
+        default="auto",
+        help="where the fast scorer computes: auto, cpu, cuda or cuda:1 (default: auto)",
+    )
+    parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="songs at once (default: one per core)"
     )
 
@@ -44,7 +50,8 @@ def run(args):
     if args.jobs < 0:
         raise InputError(f"--jobs must be 0 (one per core) or more: got {args.jobs}")
     jobs, notes = match_songs(args.reference, args.estimates)
-    options = ScoreOptions(args.scorer)
+    device = choose_device(args.device)
+    options = ScoreOptions(args.scorer, device="cpu" if device.type == "mps" else str(device))
     out = Path(args.output_dir)
     with locked(out):
         for folder in ("songs", "baselines"):

@@ -8,7 +8,8 @@ frames of one second. What makes this fast:
   share the correlations of the references and one Cholesky factor of their Gram matrix.
 - Energies of frames are sums over their spectra (Parseval), so nothing is transformed back.
 
-Audio is read in blocks, twice: memory does not grow with the length of the song.
+All of it runs in double precision, on the CPU or a GPU. Audio is read in blocks, twice: memory does
+not grow with the length of the song.
 
 Where the references lack a part of the spectrum (lossy coding, stems without highs) the Gram matrix
 is nearly singular, the filters become huge in the empty band, and SIR, SAR and ISR collapse to what
@@ -28,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.linalg
+import torch
 
 FILTER = 512  # taps of a distortion filter
 SAFE_CONDITION = 1e12  # of the Gram matrix, up to which rounding changes no ratio noticeably
@@ -168,36 +170,37 @@ def decibels(numerator, denominator):
         return 10 * np.log10(numerator / np.maximum(denominator, floor))
 
 
-def score(references, estimate_sets, win):
+def score(references, estimate_sets, win, device="cpu"):
     """Score sets of estimates of the same references.
 
     Args:
         references (Signals): true stems, none of which is silent throughout.
         estimate_sets (list[Signals]): each of the form of `references`, with no silent stem.
         win (int): length of a frame in samples.
+        device (str): where to compute. Default "cpu".
 
     Returns:
         list[Ratios]: for each set.
     """
-    gram, cross = _correlations(references, estimate_sets)
+    gram, cross = _correlations(references, estimate_sets, device)
     frames = frames_of(references.n_samples, win)
     filters, condition = _solve(gram, cross, references)
-    regularised = False
-    if condition > SAFE_CONDITION:
-        reordered, _ = _solve(gram, cross, references, reverse=True)
+    regularised = np.isinf(condition)
+    if SAFE_CONDITION < condition < np.inf:
+        reordered, other_condition = _solve(gram, cross, references, reverse=True)
         some = frames[:: -(-len(frames) // FRAMES)]
         found = [_ratios_of(references, estimate_sets, x, some) for x in (filters, reordered)]
-        regularised = not _agree(*found)
+        regularised = np.isinf(other_condition) or not _agree(*found)
     if regularised:
         filters, _ = _solve(gram, cross, references, ridge=RIDGE)
     values = _ratios_of(references, estimate_sets, filters, frames)
-    return [Ratios(x, condition, regularised) for x in values]
+    return [Ratios(x, condition, bool(regularised)) for x in values]
 
 
 def _agree(ratios, others):
     """Whether ratios are the same but for rounding, which decides what is above 100 dB."""
     differences = np.abs(ratios - others)[(ratios < 100) | (others < 100)]
-    return not np.any(differences > TOLERANCE) and np.isfinite(differences).any()
+    return not np.any(differences > TOLERANCE)
 
 
 def read_padded(signals, start, stop):
@@ -218,12 +221,13 @@ def read_padded(signals, start, stop):
     return out
 
 
-def _correlations(references, estimate_sets):
+def _correlations(references, estimate_sets, device):
     """Correlate the references with one another and with the estimates.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: sums over t of x_i[t] x_j[t + lag], (i, j, 2 * FILTER - 1)
-        for lags from 1 - FILTER, and sums of x_i[t] e_j[t + lag], (i, j, FILTER) for lags from 0.
+        tuple[torch.Tensor, torch.Tensor]: sums over t of x_i[t] x_j[t + lag],
+        (i, j, 2 * FILTER - 1) for lags from 1 - FILTER, and sums of x_i[t] e_j[t + lag],
+        (i, j, FILTER) for lags from 0.
     """
     n_ref = references.n_src * references.n_channels
     step, reach = FFT_SIZE - 2 * FILTER, FILTER - 1
@@ -233,13 +237,13 @@ def _correlations(references, estimate_sets):
         around = np.concatenate(
             [read_padded(x, start - reach, stop + reach) for x in (references, *estimate_sets)]
         )
-        blocks = np.lib.stride_tricks.sliding_window_view(around, step + 2 * reach, axis=1)
-        blocks = blocks[:, ::step]  # (channel, block, time)
+        around = torch.from_numpy(around).to(device)
+        blocks = around.unfold(1, step + 2 * reach, step)  # (channel, block, time)
         inner = blocks[:n_ref, :, reach : reach + step]
-        x = scipy.fft.rfft(inner.transpose(2, 0, 1), FFT_SIZE, axis=0)
-        y = scipy.fft.rfft(blocks.transpose(2, 1, 0), FFT_SIZE, axis=0)
-        total = total + np.matmul(np.conj(x, out=x), y)  # (bin, reference, any)
-    lags = scipy.fft.irfft(total, FFT_SIZE, axis=0).transpose(1, 2, 0)
+        x = torch.fft.rfft(inner, FFT_SIZE).permute(2, 0, 1).contiguous()  # (bin, channel, block)
+        y = torch.fft.rfft(blocks, FFT_SIZE).permute(2, 1, 0).contiguous()
+        total = total + x.conj() @ y  # (bin, reference, any)
+    lags = torch.fft.irfft(total.permute(1, 2, 0), FFT_SIZE)
     return lags[:, :n_ref, : 2 * reach + 1], lags[:, n_ref:, reach : 2 * reach + 1]
 
 
@@ -253,8 +257,8 @@ def _solve(gram, cross, references, reverse=False, ridge=0.0):
     """
     n_channels, n_est = references.n_channels, cross.shape[1]
     filters, condition = _project(gram, cross, reverse, ridge)
-    own = np.empty((n_channels, n_est, FILTER))
-    stem_of = np.arange(n_est) // n_channels % references.n_src
+    own = gram.new_empty(n_channels, n_est, FILTER)
+    stem_of = torch.arange(n_est, device=gram.device) // n_channels % references.n_src
     for stem in range(references.n_src):
         rows = slice(stem * n_channels, (stem + 1) * n_channels)
         some = cross[rows][:, stem_of == stem]
@@ -269,32 +273,35 @@ def _project(gram, cross, reverse, ridge):
     """
     n_ref, n_est, _ = cross.shape
     kept = _independent(gram)[:: -1 if reverse else 1]
-    scale = np.sqrt(1 / gram[kept, kept, FILTER - 1])  # to ones on the diagonal
-    matrix = np.empty((len(kept), FILTER, len(kept), FILTER))
+    scale = gram[kept, kept, FILTER - 1].rsqrt()  # to ones on the diagonal
+    taps = torch.arange(FILTER, device=gram.device)
+    toeplitz = FILTER - 1 + taps[:, None] - taps  # lag of each element
+    matrix = gram.new_empty(len(kept), FILTER, len(kept), FILTER)
     for a, i in enumerate(kept):
         for b, j in enumerate(kept):
-            lags = gram[i, j] * (scale[a] * scale[b])
-            matrix[a, :, b, :] = scipy.linalg.toeplitz(lags[FILTER - 1 :], lags[FILTER - 1 :: -1])
-    matrix = matrix.reshape(len(kept) * FILTER, len(kept) * FILTER)
-    matrix.flat[:: len(matrix) + 1] += ridge
-    right = (cross[kept] * scale[:, None, None]).transpose(0, 2, 1).reshape(len(matrix), n_est)
-    factor, info = scipy.linalg.lapack.dpotrf(matrix, lower=True)
-    filters = np.full((n_ref, n_est, FILTER), np.nan)
+            matrix[a, :, b] = (gram[i, j] * (scale[a] * scale[b]))[toeplitz]
+    matrix = matrix.reshape(len(kept) * FILTER, -1)
+    matrix.diagonal().add_(ridge)
+    right = (cross[kept] * scale[:, None, None]).transpose(1, 2).reshape(len(matrix), n_est)
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    filters = gram.new_full((n_ref, n_est, FILTER), torch.nan)
     if info:  # not positive definite to working precision
         return filters, np.inf
-    rcond, _ = scipy.linalg.lapack.dpocon(factor, np.abs(matrix).sum(axis=0).max(), uplo="L")
-    solution = scipy.linalg.cho_solve((factor, True), right).reshape(-1, FILTER, n_est)
+    norm = matrix.abs().sum(dim=0).max().item()
+    rcond, _ = scipy.linalg.lapack.dpocon(factor.cpu().numpy().T, norm, uplo="U")
+    solution = torch.cholesky_solve(right, factor).reshape(-1, FILTER, n_est)
     filters[:] = 0
-    filters[kept] = solution.transpose(0, 2, 1) * scale[:, None, None]
+    filters[kept] = solution.transpose(1, 2) * scale[:, None, None]
     return filters, 1 / rcond if rcond else np.inf
 
 
 def _independent(gram):
     """Channels that are neither zero nor copies of earlier ones, up to a gain: no others matter."""
-    power = np.einsum("iit->it", gram)[:, FILTER - 1]
+    products = gram[..., FILTER - 1].cpu().numpy()
+    power = products.diagonal()
     kept = []
     for i in np.flatnonzero(power > 0):
-        same = gram[i, kept, FILTER - 1] ** 2 >= (1 - 1e-15) * power[i] * power[kept]
+        same = products[i, kept] ** 2 >= (1 - 1e-15) * power[i] * power[kept]
         if not same.any():
             kept.append(int(i))
     return kept
@@ -305,18 +312,17 @@ def _ratios_of(references, estimate_sets, filters, frames):
     n_src, n_channels = references.n_src, references.n_channels
     length = frames[0].stop - frames[0].start
     size = scipy.fft.next_fast_len(length + FILTER - 1, real=True)
-    spectra = [scipy.fft.rfft(x.transpose(2, 1, 0), size, axis=0) for x in filters]
+    spectra = [torch.fft.rfft(x, size).permute(2, 1, 0).contiguous() for x in filters]
     values = np.full((len(estimate_sets), n_src, len(frames), 4), np.nan)
     for first in range(0, len(frames), FRAMES):
         some = frames[first : first + FRAMES]
-        silent, stacked = [], []
+        silent, found = [], []
         for signals in (references, *estimate_sets):
             pieces = [signals.read(frame.start, frame.stop) for frame in some]
             silent.append([any_is_silent(piece) for piece in pieces])
-            pieces = np.stack(pieces, axis=-1).reshape(n_src * n_channels, length, len(some))
-            stacked.append(pieces.transpose(1, 0, 2).astype(np.float64))
-        true, *found = (_half_spectra(x, size) for x in stacked)
-        energies = _energies(true, np.concatenate(found, axis=1), *spectra, n_src, n_channels)
+            pieces = torch.from_numpy(np.stack(pieces, axis=2)).to(spectra[0].device)
+            found.append(_half_spectra(pieces.flatten(0, 1).double(), size))
+        energies = _energies(found[0], torch.cat(found[1:], dim=1), *spectra, n_src, n_channels)
         for m, part in enumerate(energies):
             part[:, np.logical_or(silent[0], silent[m + 1])] = np.nan
             values[m, :, first : first + len(some)] = part
@@ -324,11 +330,12 @@ def _ratios_of(references, estimate_sets, filters, frames):
 
 
 def _half_spectra(frames, size):
-    """Spectra (bin, channel, frame) whose sums of squares are proportional to the frames' own."""
-    spectra = scipy.fft.rfft(frames, size, axis=0)
-    spectra[0] *= np.sqrt(0.5)  # all other bins stand for two
+    """Spectra (bin, channel, frame) of frames (channel, frame, time), such that their sums of
+    squares are proportional to the frames' own."""
+    spectra = torch.fft.rfft(frames, size).permute(2, 0, 1).contiguous()
+    spectra[0] *= 0.5**0.5  # all other bins stand for two
     if size % 2 == 0:
-        spectra[-1] *= np.sqrt(0.5)
+        spectra[-1] *= 0.5**0.5
     return spectra
 
 
@@ -337,20 +344,18 @@ def _energies(true, found, spectra, own_spectra, n_src, n_channels):
     n_est, n_frames = found.shape[1:]
     n_sets = n_est // (n_src * n_channels)
     shape = (n_sets, n_src, n_channels, n_frames)
-    sums = np.zeros((7, n_sets, n_src, n_frames))
+    sums = true.real.new_zeros(7, n_sets, n_src, n_frames)
     for start in range(0, len(true), BINS):
         bins = slice(start, start + BINS)
         s = true[bins].reshape(-1, n_src, n_channels, n_frames)
         own = own_spectra[bins].reshape(-1, n_sets, n_src, n_channels, n_channels)
-        p_own = np.matmul(own, s[:, None])  # (bin, set, source, channel, frame)
-        p_all = np.matmul(spectra[bins], true[bins]).reshape(-1, *shape)
+        p_own = (own[..., None] * s[:, None, :, None]).sum(dim=-2)  # (bin, set, src, chan, frame)
+        p_all = (spectra[bins] @ true[bins]).reshape(-1, *shape)
         est = found[bins].reshape(-1, *shape)
         s = s[:, None]
         for i, x in enumerate((s, est - s, p_own - s, p_own, p_all - p_own, p_all, est - p_all)):
-            parts = np.ascontiguousarray(x).view(np.float64)
-            parts = parts.reshape(len(x), -1, n_src, n_channels, n_frames, 2)
-            sums[i] += np.einsum("bmscfz,bmscfz->msf", parts, parts)
-    target, error, spatial, filtered, interference, projected, artefacts = sums
+            sums[i] += torch.view_as_real(x).square().sum(dim=0).sum(dim=(2, 4))
+    target, error, spatial, filtered, interference, projected, artefacts = sums.cpu().numpy()
     sir = decibels(filtered, interference) if n_src > 1 else np.full_like(target, np.nan)
     ratios = (
         decibels(target, error),

@@ -43,7 +43,8 @@ def evaluate(
         exp_dir (Path): folder of the training run, with ``best_model.pth``. No other run may be
             writing to it.
         data (PreparedData): its split "test" is evaluated.
-        device (str): "" for the first GPU or, without any, the CPU; "cpu"; "1" for that GPU.
+        device (str): where to separate and to score: "" for the first GPU or, without any, the CPU;
+            "cpu"; "1" for that GPU.
         segment (float): length of a chunk in seconds. Default 6.
         overlap (float): share of a chunk that overlaps the next. Default 0.25.
         batch_size (int): chunks that go through the model at once. Default 1.
@@ -83,7 +84,8 @@ def evaluate(
             for song in songs
             if song.name not in failed
         ]
-        options = ScoreOptions(scorer, mask_form(model.get_model_args()))
+        where = str(next(model.parameters()).device)
+        options = ScoreOptions(scorer, mask_form(model.get_model_args()), where)
         with _baseline_folder(songs, exp_dir) as baseline_dir:
             scored, not_scored = evaluate_songs(
                 jobs, exp_dir / "scores", baseline_dir, options, n_jobs or None

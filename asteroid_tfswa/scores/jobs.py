@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.devices import usable_cores, usable_memory
+from asteroid_tfswa.devices import is_out_of_memory, usable_cores, usable_memory
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.scores.baselines import MaskForm, baselines
@@ -24,6 +24,7 @@ BASELINES = ("mixture", "best gain", "ratio mask", "ideal mask")
 METHODS = (MODEL, *BASELINES)
 FAST_VERSION = 1  # raised whenever the fast scorer's numbers change
 SCORERS = ("fast", "museval")
+MAX_ON_GPU = 4  # processes, each with half a GB of its own there; reading and oracles use the CPU
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class ScoreOptions:
     Args:
         scorer (str): "fast" or "museval". Default "fast".
         form (MaskForm): of the oracles' masks. Default: sigmoid masks on magnitudes.
+        device (str): where the fast scorer computes. Default "cpu".
     """
 
     scorer: str = "fast"
     form: MaskForm = MaskForm()
+    device: str = "cpu"
 
     def describe(self):
         """Name the scorer and its version.
@@ -241,7 +244,8 @@ def _default_n_jobs(tasks, options):
     longest = max((task.n_values for task in tasks), default=0)
     n_stems = max((len(task.job.references) for task in tasks), default=1)
     needed = 1.5e9 + 80 * longest if options.scorer == "museval" else 0.6e9 + 0.25e9 * n_stems
-    return max(1, min(usable_cores(), int(usable_memory() / needed)))
+    most = usable_cores() if options.device == "cpu" else min(usable_cores(), MAX_ON_GPU)
+    return max(1, min(most, int(usable_memory() / needed)))
 
 
 def _score_task(task, options):
@@ -255,7 +259,14 @@ def _score_task(task, options):
         mixture = open_signals([job.mixture], form.n_samples)
         sets = baselines(mixture, references, options.form)
     names = list(job.references)
-    scores = score_song(references, sets, names, form.sample_rate, options.scorer)
+    wanted = (references, sets, names, form.sample_rate, options.scorer)
+    try:
+        scores = score_song(*wanted, options.device)
+    except RuntimeError as error:
+        if options.device == "cpu" or not is_out_of_memory(error):
+            raise
+        print(f"{job.name}: {options.device} is out of memory, scored on the CPU", file=sys.stderr)
+        scores = score_song(*wanted)
     return {
         "song": job.name,
         "sample_rate": form.sample_rate,

@@ -27,7 +27,7 @@ SONG_METRICS = ("uSDR", "SI-SDR")
 SCORERS = {"fast": bsseval, "museval": museval}
 
 
-def score_song(references, estimate_sets, sources, sample_rate=44100, scorer="fast"):
+def score_song(references, estimate_sets, sources, sample_rate=44100, scorer="fast", device="cpu"):
     """Score sets of estimates of one song's stems.
 
     BSS Eval scores no stem whose reference or estimate is silent, and takes a signal for silent
@@ -41,6 +41,7 @@ def score_song(references, estimate_sets, sources, sample_rate=44100, scorer="fa
         sources (list[str]): names of the stems, in the order of the arrays.
         sample_rate (int): in Hz. Default 44100.
         scorer (str): "fast" for `bsseval`, "museval" for museval itself. Default "fast".
+        device (str): where the fast scorer computes; museval has the CPU alone. Default "cpu".
 
     Returns:
         dict: for each method
@@ -72,7 +73,8 @@ def score_song(references, estimate_sets, sources, sample_rate=44100, scorer="fa
         ratios = [None] * len(methods)
         if kept:
             some = [_subset(sets[method], kept) for method in methods]
-            ratios = SCORERS[scorer].score(_subset(references, kept), some, sample_rate)
+            where = {"device": device} if scorer == "fast" else {}
+            ratios = SCORERS[scorer].score(_subset(references, kept), some, sample_rate, **where)
         for method, found in zip(methods, ratios):
             results[method] = {
                 "targets": _targets([sources[i] for i in kept], found),

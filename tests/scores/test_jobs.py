@@ -12,7 +12,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from asteroid_tfswa.scores import jobs as jobs_module
 from asteroid_tfswa.scores.baselines import MaskForm, baselines
 from asteroid_tfswa.scores.bsseval import Signals
 from asteroid_tfswa.scores.card import make_card, write_results
@@ -172,3 +174,31 @@ def test_sigterm_keeps_finished_songs(tmp_path):
     assert 0 < len(finished) < 60
     assert all(json.loads(path.read_text())["scores"]["model"] for path in finished)
     assert not list(tmp_path.rglob("*.tmp*"))
+
+
+def test_a_full_gpu_is_left_for_the_cpu(tmp_path, monkeypatch, capsys):
+    job = write_job(tmp_path, "song", *song(2))
+    options = dataclasses.replace(FORM, device="cuda")
+    task = next(iter(_tasks(job, tmp_path / "scores", tmp_path / "baselines", options)))
+    devices = []
+
+    def on_a_full_gpu(*args):
+        devices.append(args[5:])
+        if devices[-1] == ("cuda",):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return score_song(*args)
+
+    monkeypatch.setattr(jobs_module, "score_song", on_a_full_gpu)
+    found = _score_task(task, options)["scores"]["model"]
+    assert devices == [("cuda",), ()] and found == score(*song(2))
+    assert "song: cuda is out of memory, scored on the CPU" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_scores_like_the_cpu():
+    references, estimates = song(4, n_channels=2)
+    on = [score_song(references, {"m": estimates}, STEMS, RATE, device=d) for d in ("cpu", "cuda")]
+    for stem in STEMS:
+        for name in FRAME_METRICS:
+            found = [metric(scores["m"], stem, name) for scores in on]
+            assert found[0] == pytest.approx(found[1], abs=1e-4)
