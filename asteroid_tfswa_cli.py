@@ -28,7 +28,12 @@ COMMANDS = {
     "compare": "compare runs: intervals, differences song by song, published results",
     "doctor": "show what works on this machine and what does not, with the remedy",
 }
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+WORDS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGUSR1: "time limit",
+    signal.SIGUSR2: "time limit",
+}
 
 
 class _State:
@@ -55,8 +60,9 @@ def run_command(function):
     """Call a function as a command: only bugs end in a traceback.
 
     User errors, full disks and full memory end it with one line on stderr and status 1, Ctrl-C with
-    "interrupted" and 130, SIGTERM with "terminated" and 143. A closed pipe on stdout (``| head``)
-    ends it silently with 141.
+    "interrupted" and 130, SIGTERM with "terminated" and 143. Where SIGUSR1 or SIGUSR2 announces a
+    time limit, it ends with "time limit" and 138 or 140. A closed pipe on stdout (``| head``) ends
+    it silently with 141.
 
     Args:
         function (callable): the command, without arguments. It imports packages in `importing`.
@@ -124,7 +130,7 @@ def _ending(err):
     of_user = _is_input_error(err) or isinstance(err, (OSError, _CannotImport))
     of_user = of_user and not _is_closed_pipe(err)
     if _State.received or isinstance(err, KeyboardInterrupt):
-        signum = _State.received or signal.SIGINT
+        signum = _State.received or getattr(err, "signum", signal.SIGINT)
         return 128 + signum, WORDS[signum] + (f": {_text(err)}" if of_user else "")
     if _is_closed_pipe(err):
         return 141, ""

@@ -41,3 +41,15 @@ class Terminated(KeyboardInterrupt):
 
     It is a `KeyboardInterrupt`, so that whatever cleans up after Ctrl-C cleans up after it too.
     """
+
+
+class TimeLimit(KeyboardInterrupt):
+    """SIGUSR1 or SIGUSR2, which SLURM sends some time before a job must end.
+
+    Args:
+        signum (int): the signal.
+    """
+
+    def __init__(self, signum):
+        super().__init__()
+        self.signum = signum

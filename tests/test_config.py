@@ -249,6 +249,7 @@ NONSENSE += [{"a": 1}, [-1], [0], [NAN], [None], [[1]], [10**9], ["a", "a"], [".
 SENSIBLE = [
     (0, "split_seed random_mix channel_swap num_workers weight_decay warmup_steps"),
     (0, "gradient_clipping seed sep_overlap score_jobs tolerance ema_decay"),
+    (0, "save_every_minutes save_every_steps"),
     ("", "init_from freeze"),
     ("../x", "init_from freeze"),
     (["../x"], "freeze"),

@@ -166,6 +166,14 @@ def test_a_signal_ends_the_stage_and_the_script(tmp_path, to_group, signum, stat
     assert (tmp_path / "log").read_text() == "last line\n"
 
 
+def test_the_signal_for_a_time_limit_reaches_the_stage(tmp_path):
+    """A stage other than training has nothing to save."""
+    process = start_stages(tmp_path, WORK)
+    os.kill(process.pid, signal.SIGUSR1)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (138, "", "")
+
+
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not on PATH")
 def test_a_killed_script_ends_its_stage(tmp_path):
     process = start_stages(tmp_path, WORK)

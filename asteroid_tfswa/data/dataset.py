@@ -174,6 +174,16 @@ class EpochSampler(Sampler):
     def __init__(self, epoch_size):
         self.epoch_size = epoch_size
         self.epoch = 0
+        self._start = (0, 0)
+
+    def start_at(self, epoch, n_items):
+        """Start in the middle of an epoch; the epochs after it are whole.
+
+        Args:
+            epoch (int): counted from 0.
+            n_items (int): how many of its items each process has drawn already.
+        """
+        self.epoch, self._start = epoch, (epoch, n_items)
 
     def set_epoch(self, epoch):
         """Set the epoch, counted from 0; Lightning calls this at the start of each."""
@@ -185,7 +195,8 @@ class EpochSampler(Sampler):
     def __iter__(self):
         rank, world = rank_and_world()
         start = self.epoch * self.epoch_size
-        return iter(range(start + rank, start + len(self) * world, world))
+        n_done = self._start[1] if self.epoch == self._start[0] else 0
+        return iter(range(start + rank, start + len(self) * world, world)[n_done:])
 
 
 class ShardSampler(Sampler):

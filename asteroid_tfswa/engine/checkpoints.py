@@ -1,10 +1,13 @@
 """What a training run keeps on disk: the state it continues from, and the model it produces.
 
-`checkpoints/last.ckpt` is where a run continues, `checkpoints/best.ckpt` its best epoch, both
-Lightning's. `best_model.pth` is the model of the best epoch, for `from_pretrained`.
+`checkpoints/last.ckpt` is where a run continues, `last-1.ckpt` and so on the states before it, and
+`best.ckpt` the best epoch, all Lightning's. `best_model.pth` is the model of the best epoch, for
+`from_pretrained`.
 """
 
 import contextlib
+import os
+from pathlib import Path
 
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -17,6 +20,7 @@ from asteroid_tfswa.torch_files import load_torch_file
 
 # The fields that every checkpoint of a run has.
 CONTENT = {"state_dict": dict, "epoch": int, "training_config": dict, "metrics": dict}
+LAST = "last.ckpt"
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -27,28 +31,31 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     Args:
         stop (StopSignals): the run's signals, postponed while a checkpoint is written.
+        keep (int): how many files `last.ckpt`, `last-1.ckpt` ... are kept. Default 1.
     """
 
-    def __init__(self, stop):
+    def __init__(self, stop, keep=1):
         super().__init__()
-        self.stop = stop
+        self.stop, self.keep = stop, keep
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         """Save a dict to `path`, whole or not at all; see `save`."""
+        keep = self.keep if Path(path).name == LAST else 1
         with self.stop.held():
-            save(checkpoint, path)
+            save(checkpoint, path, keep)
 
     def load_checkpoint(self, path, map_location=None, weights_only=True):
         """Load a dict from `path`, see `load_checkpoint`."""
         return load_checkpoint(path)
 
 
-def save(content, path):
+def save(content, path, keep=1):
     """Save with `torch.save`, whole or not at all.
 
     Args:
         content (dict): tensors and plain values.
         path (str or Path): the file.
+        keep (int): how many files are kept, with those of `earlier_states`. Default 1: this one.
 
     Raises:
         InputError: if it cannot be written; an existing file is unchanged.
@@ -57,12 +64,43 @@ def save(content, path):
         # Into an open file: given a name, torch stores it inside, and this one is temporary.
         with atomic_write(path) as tmp, open(tmp, "wb") as file:
             torch.save(content, file)
+            file.flush()
+            _shift(Path(path), keep)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "the disk may be full"
         raise InputError(
             f"{path}: cannot be written ({reason}); make room and run the same command again, "
             "earlier epochs are saved"
         ) from error
+
+
+def earlier_states(last):
+    """Find the states that were saved before the last one.
+
+    Args:
+        last (Path): of `last.ckpt`, which need not exist.
+
+    Returns:
+        list of Path: `last-1.ckpt` and so on, the newest first.
+    """
+    found = {path.stem.split("-")[-1]: path for path in last.parent.glob(f"{last.stem}-*.ckpt")}
+    return [found[number] for number in sorted(filter(str.isdecimal, found), key=int)]
+
+
+def _shift(path, keep):
+    """Give each state the next number; `path` keeps its name too, so that one always has it."""
+    for earlier in reversed(earlier_states(path)):
+        number = int(earlier.stem.split("-")[-1]) + 1
+        if number < keep:
+            os.replace(earlier, path.with_name(f"{path.stem}-{number}.ckpt"))
+        else:
+            earlier.unlink()
+    if keep > 1 and path.exists():
+        first = path.with_name(f"{path.stem}-1.ckpt")
+        try:
+            os.link(path, first)
+        except OSError:  # the disk has no hard links
+            os.replace(path, first)
 
 
 def load_checkpoint(path, remedy="choose another exp_dir"):
@@ -92,37 +130,32 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps the best epoch and still knows its score after the folder has moved.
 
     Lightning's own loses the score and takes the next epoch for the best.
+
+    Args:
+        path (Path): of `best.ckpt`.
+        monitor (str): the logged number whose highest value is best.
     """
+
+    def __init__(self, path, monitor):
+        super().__init__(
+            dirpath=path.parent,
+            filename=path.stem,
+            monitor=monitor,
+            mode="max",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
 
     def load_state_dict(self, state_dict):
         """Read the score from `best.ckpt` where the folder is now, if it exists."""
         path, score = self.format_checkpoint_name({}), state_dict["best_model_score"]
         with contextlib.suppress(InputError, KeyError, TypeError):
             score = torch.tensor(load_checkpoint(path)["metrics"][self.monitor])
+        if score is None:  # nothing was validated yet
+            return
         here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
         best = {"best_model_score": score, "best_k_models": {path: score}}
         super().load_state_dict({**state_dict, **here, **best})
-
-
-def checkpoint_callbacks(folder, monitor):
-    """Make the callbacks that keep the best and the last epoch.
-
-    Args:
-        folder (Path): for `best.ckpt` and `last.ckpt`.
-        monitor (str): the logged number whose highest value is best.
-
-    Returns:
-        list of ModelCheckpoint: the best one first, so that the last one remembers it.
-    """
-    common = {
-        "dirpath": folder,
-        "save_on_train_epoch_end": True,
-        "enable_version_counter": False,
-    }
-    return [
-        BestCheckpoint(filename="best", monitor=monitor, mode="max", **common),
-        ModelCheckpoint(filename="last", **common),
-    ]
 
 
 def save_best_model(model, best_checkpoint, data, path, n_epochs=0):

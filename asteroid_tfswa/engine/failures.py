@@ -6,6 +6,7 @@ from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError
 
 SHARED_MEMORY = re.compile(r"Bus error|shared memory|/torch_\d+_|/dev/shm")
+PEER_ENDED = re.compile(r"Connection (closed|reset) by peer|gloo/transport|ncclRemoteError")
 WORKER_ENDED = re.compile(r"DataLoader worker \(pid.*?\) (.*)")
 
 
@@ -35,6 +36,11 @@ def explain(error):
         return InputError(
             f"num_workers: a process that reads data has ended ({ended[1].strip(' .')}), usually "
             "because memory is full; lower num_workers or batch_size"
+        )
+    if PEER_ENDED.search(text):
+        return InputError(
+            "devices: another process of this run has ended, and its own message says why; run the "
+            "same command again to continue"
         )
     if is_out_of_memory(error):
         return InputError(

@@ -26,8 +26,8 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer, pl_module):
-        """Start the bar after the epochs that are already done."""
-        done = trainer.current_epoch * trainer.num_training_batches
+        """Start the bar after the batches that are already done."""
+        done = trainer.fit_loop.total_batch_idx + 1
         self._first_epoch, self._start = trainer.current_epoch, time.monotonic()
         self._bar = tqdm(
             total=trainer.max_epochs * trainer.num_training_batches,

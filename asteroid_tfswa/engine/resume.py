@@ -1,19 +1,48 @@
 """Find where a training run continues, and check that its folder belongs to the same run."""
 
+import contextlib
 import dataclasses
 import shutil
 import sys
+from pathlib import Path
 
 import yaml
 
 from asteroid_tfswa.config import current_value
-from asteroid_tfswa.engine.checkpoints import load_checkpoint
+from asteroid_tfswa.engine.checkpoints import LAST, earlier_states, load_checkpoint
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers
 from asteroid_tfswa.torch_files import load_torch_file
 
-# Keys and sections that may change between runs, because they do not change what an epoch computes.
-MAY_CHANGE = ("training.epochs", "training.compile", "data.num_workers", "separation")
+# Keys that may change between runs, because they do not change what an epoch computes. All keys of
+# the section "separation" may change too.
+MAY_CHANGE = (
+    "epochs",
+    "compile",
+    "num_workers",
+    "max_skipped_steps",
+    "save_every_steps",
+    "save_every_minutes",
+    "keep_checkpoints",
+)
+
+
+@dataclasses.dataclass
+class Start:
+    """Where a run continues.
+
+    Attributes:
+        epochs (int): epochs done. Default 0.
+        batches (int): batches done on each device in the epoch after them. Default 0.
+        checkpoint (Path or None): the state of that moment. Default None: nothing was saved.
+    """
+
+    epochs: int = 0
+    batches: int = 0
+    checkpoint: Path | None = None
+
+    def __str__(self):
+        return f"in epoch {self.epochs + 1}" if self.batches else f"after epoch {self.epochs}"
 
 
 def training_fingerprint(data):
@@ -35,7 +64,7 @@ class ExpDir:
     Args:
         path (Path): the folder, which need not exist.
         conf (dict): the configuration asked for.
-        defaults (dict): values of keys that an earlier version did not have, in the same sections.
+        defaults (dict): values of keys that an earlier version did not have, in sections.
         fingerprint (str): of `training_fingerprint`.
 
     Attributes:
@@ -47,31 +76,29 @@ class ExpDir:
     def __init__(self, path, conf, defaults, fingerprint):
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.last = self.checkpoints / "last.ckpt"
+        self.last = self.checkpoints / LAST
         self.best = self.checkpoints / "best.ckpt"
         self.best_model = path / "best_model.pth"
         self.conf, self.defaults, self.fingerprint = conf, defaults or {}, fingerprint
 
-    def find_start(self, state_dict, steps_per_epoch):
-        """Decide where to continue.
-
-        That is after the last epoch or, if its checkpoint is missing, after the best one.
+    def find_start(self, state_dict, steps_per_epoch, n_devices):
+        """Decide where to continue: from the newest state or, if there is none, the best epoch's.
 
         Args:
             state_dict (dict): what is trained; the checkpoint must have the same shapes.
             steps_per_epoch (int): optimizer steps of one epoch now.
+            n_devices (int): devices that share an epoch now.
 
         Returns:
-            tuple: the number of epochs done and the checkpoint (Path); 0 and None if nothing was
-            saved. Without checkpoints a model of as many epochs as asked for counts as done.
+            Start: without checkpoints a model of as many epochs as asked for counts as done.
 
         Raises:
             InputError: if what exists was trained with another configuration, other data or
                 another number of devices, is damaged, or is a model without its checkpoints.
         """
-        path = next((path for path in (self.last, self.best) if path.exists()), None)
+        path = next(iter(self._states()), None)
         if path is None:
-            return (self._epochs_of_model() if self.best_model.exists() else 0), None
+            return Start(self._epochs_of_model() if self.best_model.exists() else 0)
         checkpoint = load_checkpoint(path, self.remedy(path))
         self._check_same_run(checkpoint)
         shapes, expected = (
@@ -80,14 +107,18 @@ class ExpDir:
         )
         if shapes != expected or not isinstance(checkpoint.get("global_step"), int):
             raise InputError(f"{path} belongs to another network or version; {self.remedy(path)}")
-        epochs = checkpoint["epoch"] + 1
-        if checkpoint["global_step"] != epochs * steps_per_epoch:
+        began_on = _n_devices(checkpoint, steps_per_epoch, n_devices)
+        if began_on != n_devices:
             raise InputError(
-                f"devices: the training run in {self.path} began on another number of devices "
-                f"({checkpoint['global_step'] // epochs} steps an epoch, now {steps_per_epoch}); "
+                f"devices: the training run in {self.path} began on {began_on}, not {n_devices}; "
                 "use as many or another exp_dir"
             )
-        return epochs, path
+        return _start(checkpoint, path)
+
+    def _states(self):
+        """The checkpoints that a run can continue from, the one to prefer first."""
+        candidates = [self.last, *earlier_states(self.last), self.best]
+        return [path for path in candidates if path.exists()]
 
     def tidy(self, checkpoint):
         """Remove what killed runs left, and make sure that the best epoch is kept.
@@ -99,42 +130,49 @@ class ExpDir:
         """
         if self.checkpoints.is_dir():
             remove_leftovers(self.checkpoints)
-        if checkpoint == self.last:
-            self._settle_best()
+        if checkpoint not in (None, self.best):
+            self._settle_best(checkpoint)
 
     def write_conf(self):
         """Write `conf.yml`, for people to read."""
         with atomic_write(self.path / "conf.yml") as tmp:
             tmp.write_text(yaml.safe_dump(self.conf, sort_keys=False))
 
-    def _settle_best(self):
-        """Make sure that `best.ckpt` or `best_model.pth` holds the best epoch, for a run with a
-        `last.ckpt`; a line on stderr says what was lost."""
+    def _settle_best(self, path):
+        """Make sure that `best.ckpt` or `best_model.pth` holds the best epoch of the state `path`;
+        a line on stderr says what was lost."""
+        score = self._best_score(path)
+        if score is None:
+            return
         try:
             load_checkpoint(self.best)
             return
         except InputError as error:
             state = "is missing" if not self.best.exists() else "cannot be used"
             cause = str(error).removeprefix(str(self.best)).split(";")[0].strip(" :")
-        if self._model_is_best():
+        if self._model_is_best(score):
             self.best.unlink(missing_ok=True)
             found = f"{self.best_model.name} has the best epoch so far"
         else:
             with atomic_write(self.best) as tmp:
-                shutil.copyfile(self.last, tmp)
+                shutil.copyfile(path, tmp)
             found = "the last epoch takes its place"
         print(f"{self.best} {state} ({cause}): {found}, training continues", file=sys.stderr)
 
-    def _model_is_best(self):
-        states = load_checkpoint(self.last).get("callbacks", {})
+    def _best_score(self, path):
+        """The best validation's score when a state was saved; None before the first validation."""
+        states = load_checkpoint(path).get("callbacks", {})
         scores = [
-            float(state["best_model_score"])
+            state.get("best_model_score")
             for key, state in states.items()
             if key.startswith("BestCheckpoint")
         ]
+        return next((float(score) for score in scores if score is not None), None)
+
+    def _model_is_best(self, score):
         try:
             metrics = load_torch_file(self.best_model)["metrics"]
-            return bool(scores) and abs(metrics["val_usdr"] - scores[0]) < 1e-5 * abs(scores[0])
+            return abs(metrics["val_usdr"] - score) < 1e-5 * abs(score)
         except (InputError, KeyError, TypeError):
             return False
 
@@ -147,12 +185,11 @@ class ExpDir:
         Returns:
             str: the end of a sentence.
         """
-        if path == self.last:
-            try:
-                epochs = load_checkpoint(self.best)["epoch"] + 1
-                return f"remove it to continue after epoch {epochs}, from {self.best.name}"
-            except InputError:
-                pass
+        states = self._states()
+        for older in states[states.index(path) + 1 :] if path in states else ():
+            with contextlib.suppress(InputError):
+                start = _start(load_checkpoint(older), older)
+                return f"remove it to continue {start}, from {older.name}"
         return f"choose another exp_dir, or remove {self.path} to train again from the start"
 
     def _epochs_of_model(self):
@@ -179,16 +216,16 @@ class ExpDir:
         """Compare configuration and data with those of a checkpoint or model."""
         before, now, defaults = (
             {
-                f"{title}.{key}": current_value(key, value)
-                for title, section in conf.items()
+                key: current_value(key, value)
+                for section in conf.values()
                 for key, value in section.items()
             }
             for conf in (saved["training_config"], self.conf, self.defaults)
         )
-        to_zero = now.get("optim.schedule") in ("cosine", "linear")  # at the last epoch
+        to_zero = now.get("schedule") in ("cosine", "linear")  # at the last epoch
         for key, value in now.items():
-            may_change = key in MAY_CHANGE or key.split(".")[0] in MAY_CHANGE
-            if may_change and not (to_zero and key == "training.epochs"):
+            may_change = key in MAY_CHANGE or key in self.conf.get("separation", {})
+            if may_change and not (to_zero and key == "epochs"):
                 continue
             # Without a known default, assume that the earlier version did the same.
             began_with = before.get(key, defaults.get(key, value))
@@ -204,3 +241,20 @@ class ExpDir:
                 f"data_dir: its songs are not those with which the training run in {self.path} "
                 "began; prepare the same songs again or use another exp_dir"
             )
+
+
+def _start(checkpoint, path):
+    """Where a checkpoint continues; those of earlier versions were all saved after an epoch."""
+    position = checkpoint.get("position", {"epochs": checkpoint["epoch"] + 1, "batches": 0})
+    return Start(position["epochs"], position["batches"], path)
+
+
+def _n_devices(checkpoint, steps_per_epoch, n_devices):
+    """How many devices shared an epoch; an earlier version's checkpoint tells it by its steps."""
+    if "processes" in checkpoint:
+        return len(checkpoint["processes"])
+    epochs = checkpoint["epoch"] + 1
+    if checkpoint["global_step"] == epochs * steps_per_epoch:
+        return n_devices
+    steps = checkpoint["global_step"] // epochs
+    return f"another number ({steps} steps an epoch, now {steps_per_epoch})"

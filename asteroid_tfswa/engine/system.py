@@ -191,7 +191,11 @@ class MusicSystem(System):
         checkpoint["skipped_steps"] = self.guard.counts.tolist()
 
     def on_load_checkpoint(self, checkpoint):
-        """Continue to count skipped steps; earlier versions skipped none."""
+        """Read the last validation's numbers, and count skipped steps from where the count was.
+
+        Earlier versions skipped none.
+        """
+        self.metrics = checkpoint["metrics"]
         self.skipped_steps = checkpoint.get("skipped_steps", self.skipped_steps)
 
     @staticmethod

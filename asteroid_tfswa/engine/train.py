@@ -1,6 +1,7 @@
 """Train from prepared songs to `best_model.pth`; a stopped run continues."""
 
 import contextlib
+import copy
 import logging
 import math
 import warnings
@@ -12,27 +13,24 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.utilities import rank_zero_only
 
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
-from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.checkpoints import (
+    BestCheckpoint,
     SafeCheckpointIO,
-    checkpoint_callbacks,
     load_best_model,
     save_best_model,
 )
 from asteroid_tfswa.engine.failures import explain
+from asteroid_tfswa.engine.launchers import place
 from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.losses import get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
-from asteroid_tfswa.engine.processes import (
-    Loader,
-    StopCallback,
-    StopSignals,
-    Strategy,
-    signals_blocked,
-)
+from asteroid_tfswa.engine.processes import Loader, StopCallback, make_strategy
 from asteroid_tfswa.engine.progress import RunProgress
-from asteroid_tfswa.engine.resume import ExpDir, training_fingerprint
+from asteroid_tfswa.engine.resume import ExpDir, Start, training_fingerprint
+from asteroid_tfswa.engine.sharding import ShardedSystem
+from asteroid_tfswa.engine.signals import StopSignals, signals_blocked
+from asteroid_tfswa.engine.states import StateCheckpoint
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
@@ -42,32 +40,35 @@ from asteroid_tfswa.files import locked
 def train(model, data, conf, exp_dir, devices="", defaults=None):
     """Train a model, or continue its training run.
 
-    `exp_dir` gets `conf.yml`, `checkpoints/` with the best and the last epoch, `logs/` for
+    `exp_dir` gets `conf.yml`, `checkpoints/` with the best epoch and the last states, `logs/` for
     TensorBoard, and `best_model.pth`, the model of the epoch with the highest uSDR on the
     validation songs (see `MusicSystem`). Unlike the loss, uSDR is comparable between losses and
-    weighs quiet stems and songs like loud ones. If `exp_dir` has a last epoch, training continues
-    after it exactly as if it had not stopped; a complete run is left as it is.
+    weighs quiet stems and songs like loud ones. If `exp_dir` has a state, training continues from
+    it exactly as if it had not stopped; a complete run is left as it is.
 
     With several devices each has a process of its own, a copy of the command that called this.
-    While it runs, Ctrl-C and SIGTERM are handled here; see `StopSignals`.
+    While it runs, signals are handled here: they save the state after the current optimizer step.
+    See `StateCheckpoint` and `StopSignals`.
 
     Args:
         model (asteroid.models.base_models.BaseModel): (batch, n_channels, time) to
-            (batch, n_src, n_channels, time). Has the best weights afterwards, in the first process.
+            (batch, n_src, n_channels, time). Has the best weights afterwards, in the first process
+            and unless its strategy is "fsdp".
         data (PreparedData): with the splits "train" and "valid".
         conf (dict): plain values in the sections "data" (sources, segment, sample_rate,
             random_mix, gain_min, gain_max, channel_swap, num_workers), "optim" (optimizer, lr,
             weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
             max_skipped_steps, init_from, freeze) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
-            valid_segment, compile: whether the model goes through `torch.compile`); others are
-            saved with it. `batch_size` is per device, `epoch_size` counts the items of an epoch
-            over all devices, `gradient_clipping` is the largest norm (0: none).
+            valid_segment, compile: whether the model goes through `torch.compile`,
+            save_every_steps, save_every_minutes, keep_checkpoints); others are saved with it.
+            `batch_size` is per device, `epoch_size` counts the items of an epoch over all devices,
+            `gradient_clipping` is the largest norm (0: none).
         exp_dir (str or Path): folder of this run.
         devices (str): "" for all GPUs or, without any, the CPU; "cpu"; "cpu:2" for two processes
             on the CPU; "0" or "0,1" for those GPUs. Default "".
         defaults (dict, optional): values of keys that a run of an earlier version did not have,
-            in the same sections.
+            in sections. Keys are unique, whichever section they are in.
 
     Returns:
         Path: of `best_model.pth`.
@@ -76,35 +77,41 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         InputError: if a device does not exist, a value cannot be used, the data or a checkpoint
             cannot be read, a file cannot be written, memory is full, the loss becomes NaN, or
             `exp_dir` is in use or holds a run of another configuration or other data.
-        KeyboardInterrupt: after Ctrl-C or, as `Terminated`, SIGTERM, once `best_model.pth` of the
-            epochs so far is written.
+        KeyboardInterrupt: after Ctrl-C or, as `Terminated`, SIGTERM or, as `TimeLimit`, SIGUSR1 or
+            SIGUSR2, once the state and `best_model.pth` of the epochs so far are written.
     """
-    hardware = choose_devices(devices, conf["training"]["precision"])
+    training = conf["training"]
+    hardware = place(devices, training["precision"], training["num_nodes"])
     if hardware["accelerator"] == "gpu":
         torch.set_float32_matmul_precision("high")  # TF32 for what precision leaves in float32
-    steps_per_epoch = count_steps(conf["training"], hardware["n_devices"])
+    steps_per_epoch = count_steps(training, hardware["n_devices"])
     fingerprint = training_fingerprint(data)
     system = make_system(model, data, conf, steps_per_epoch, fingerprint)
-    if conf["training"]["compile"]:
-        compile_model(model)
+    if training["strategy"] == "fsdp":
+        if conf["optim"]["ema_decay"]:
+            raise InputError("ema_decay: Lightning averages no shared weights; use strategy ddp")
+        model = copy.deepcopy(model)  # the other one will be in pieces
+    if training["compile"]:
+        compile_model(system.model)
     folder = ExpDir(Path(exp_dir), conf, defaults, fingerprint)
     is_first = rank_zero_only.rank == 0
     with StopSignals() as stop, locked(folder.path) if is_first else contextlib.nullcontext():
-        epochs_done, checkpoint = folder.find_start(system.state_dict(), steps_per_epoch)
+        start = folder.find_start(system.state_dict(), steps_per_epoch, hardware["n_devices"])
+        epochs_done = start.epochs
         if is_first:
-            folder.tidy(checkpoint)
-        if checkpoint is None and epochs_done == 0 and conf["optim"]["init_from"]:
-            line = initialise(model, conf["optim"]["init_from"])
+            folder.tidy(start.checkpoint)
+        if start == Start() and conf["optim"]["init_from"]:
+            line = initialise(system.model, conf["optim"]["init_from"])
             if is_first:
                 print(line)
-        # Lightning asks the workers for the first items before it calls `set_epoch`.
-        system.train_loader.sampler.set_epoch(epochs_done)
+        n_items = start.batches * training["batch_size"]
+        system.train_loader.sampler.start_at(start.epochs, n_items)
         try:
-            if epochs_done < conf["training"]["epochs"]:
+            if epochs_done < training["epochs"]:
                 if is_first:
                     folder.write_conf()
-                fit(system, conf, folder, hardware, checkpoint, stop)
-                epochs_done = conf["training"]["epochs"]
+                fit(system, conf, folder, hardware, start.checkpoint, stop)
+                epochs_done = training["epochs"]
         finally:
             with stop.held():
                 if is_first and folder.best.exists():
@@ -203,7 +210,8 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         model.parameters(), **{key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
     )
     schedule = ("schedule", "lr_decay", "lr_decay_epochs", "warmup_steps")
-    return MusicSystem(
+    kind = {"ddp": MusicSystem, "fsdp": ShardedSystem}[training["strategy"]]
+    return kind(
         model,
         optimizer,
         loss,
@@ -223,7 +231,7 @@ def make_trainer(conf, folder, hardware, stop):
     Args:
         conf (dict): see `train`.
         folder (ExpDir): of the run.
-        hardware (dict): of `choose_devices`.
+        hardware (dict): of `place`.
         stop (StopCallback): stops it at signals.
 
     Returns:
@@ -233,7 +241,8 @@ def make_trainer(conf, folder, hardware, stop):
     return pl.Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
-        strategy=Strategy() if hardware["n_devices"] > 1 else "auto",
+        num_nodes=hardware["num_nodes"],
+        strategy=make_strategy(training["strategy"], hardware),
         max_epochs=training["epochs"],
         precision=training["precision"],
         accumulate_grad_batches=training["accumulate"],
@@ -243,13 +252,20 @@ def make_trainer(conf, folder, hardware, stop):
         enable_model_summary=False,
         log_every_n_steps=10,
         logger=RunLogger(folder.path),
-        plugins=[SafeCheckpointIO(stop.signals)],
+        plugins=[SafeCheckpointIO(stop.signals, training["keep_checkpoints"])],
         callbacks=[
             stop,
             *([ExponentialAverage(decay)] if decay else []),
             RunProgress(),
             LearningRateMonitor(logging_interval="step"),
-            *checkpoint_callbacks(folder.checkpoints, MusicSystem.default_monitor),
+            # The best epoch first, so that the state remembers it.
+            BestCheckpoint(folder.best, MusicSystem.default_monitor),
+            StateCheckpoint(
+                folder.last,
+                stop.signals,
+                training["save_every_steps"],
+                training["save_every_minutes"],
+            ),
         ],
     )
 
@@ -261,7 +277,7 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
         system (MusicSystem): what to train.
         conf (dict): see `train`.
         folder (ExpDir): of the run.
-        hardware (dict): of `choose_devices`.
+        hardware (dict): of `place`.
         checkpoint (Path or None): where to continue.
         signals (StopSignals): the context in which this runs.
 
@@ -270,8 +286,9 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
         KeyboardInterrupt: after Ctrl-C or SIGTERM.
     """
     stop = StopCallback(signals)
+    starts_others = hardware["n_devices"] > 1 and not hardware["launcher"]
     try:
-        with quiet_lightning(), quiet_writer_thread(), signals_blocked(hardware["n_devices"] > 1):
+        with quiet_lightning(), quiet_writer_thread(), signals_blocked(starts_others):
             make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
     except BaseException as error:
         if signals.received is not None:

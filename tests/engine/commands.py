@@ -1,10 +1,12 @@
 """Training commands in separate processes, forked from one that has imported everything."""
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,7 +49,11 @@ class Command:
 
     def send(self, signum):
         """Send a signal to all its processes."""
-        os.killpg(self.process.pid, signum)
+        try:
+            os.killpg(self.process.pid, signum)
+        except ProcessLookupError:  # it has no session of its own yet, or has ended
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, signum)
 
     def end(self, seconds=120):
         """Wait for its end and return the exit status; all its processes must end soon."""
@@ -110,12 +116,19 @@ def shrink_shared_memory(size):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "x", "/dev/shm"], check=True)
 
 
-def be_one_of(rank, port, broken_rank):
-    """Make this process one of several, as a cluster starts them; one gets NaN from step 2 on."""
+def be_one_of(rank, port, environ, broken_rank=None):
+    """Make this process one of several, as a launcher starts them.
+
+    Args:
+        rank (int): its number.
+        port (int): where the first one listens.
+        environ (dict): environment variables of the launcher.
+        broken_rank (int, optional): the process that gets NaN from step 2 on.
+    """
     from pytorch_lightning.utilities import rank_zero_only
 
     rank_zero_only.rank = rank
-    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **environ}
     forward, counts = tiny.TinyModel.forward, [0]
 
     def forward_to_nan(self, wave):
@@ -124,3 +137,10 @@ def be_one_of(rank, port, broken_rank):
 
     if rank == broken_rank:
         tiny.TinyModel.forward = forward_to_nan
+
+
+def free_port():
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

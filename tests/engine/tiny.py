@@ -101,6 +101,11 @@ def make_conf(**changes):
             "loss": "l1",
             "seed": 3,
             "valid_segment": 1.0,
+            "strategy": "ddp",
+            "num_nodes": 1,
+            "save_every_minutes": 0.0,
+            "save_every_steps": 0,
+            "keep_checkpoints": 1,
         },
     }
     for key, value in changes.items():

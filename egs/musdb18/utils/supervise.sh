@@ -1,9 +1,11 @@
-# Sourced. From here on SIGTERM and Ctrl-C end the script with status 143 or 130, once its command has ended.
+# Sourced. From here on Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 end the script with status 130, 143, 138 or 140, once its command has ended.
 
 _child=
 _received= # status for the signal that asked this script to end
 trap '_forward INT 130 interrupted' INT
 trap '_forward TERM 143 terminated' TERM
+trap '_forward USR1 138 "time limit"' USR1 # SLURM sends one of these some time before a job must end
+trap '_forward USR2 140 "time limit"' USR2
 
 _forward() {
   _received=$2
@@ -37,7 +39,7 @@ supervise() {
 # run_stage LOG COMMAND...: supervises it; what it prints goes to LOG too.
 run_stage() {
   local log=$1 status=0 tee try
-  exec 3> >(trap '' INT TERM; exec tee -- "$log")
+  exec 3> >(trap '' INT TERM USR1 USR2; exec tee -- "$log")
   tee=$!
   supervise "${@:2}" >&3 3>&- || status=$?
   exec 3>&-
@@ -47,7 +49,7 @@ run_stage() {
     sleep 0.1
   done
   case $status in
-    129 | 13[1-9] | 14[0-24-9] | 15?)
+    129 | 13[1-79] | 14[124-9] | 15?)
       echo "error: the stage was killed by signal $((status - 128))$([[ $status == 137 ]] && echo ', for lack of memory perhaps'); the same command continues it" >&2 ;;
   esac
   return "$status"
