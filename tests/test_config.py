@@ -248,6 +248,9 @@ NONSENSE += [{"a": 1}, [-1], [0], [NAN], [None], [[1]], [10**9], ["a", "a"], [".
 # Values that make sense somewhere, and where.
 SENSIBLE = [
     (0, "split_seed random_mix channel_swap num_workers weight_decay warmup_steps"),
+    (0, "polarity silence mix_audio speed stretch pitch lowpass band_mask time_mask limiter"),
+    (0, "pitch_min pitch_max time_mask_min limiter_min"),
+    (-1, "pitch_min pitch_max"),
     (0, "gradient_clipping seed sep_overlap score_jobs tolerance ema_decay"),
     (0, "save_every_minutes save_every_steps"),
     ("", "init_from freeze"),
@@ -270,7 +273,8 @@ def test_every_key_of_the_recipe_refuses_nonsense(key):
             continue
         if isinstance(value, float) and 0 < value < 1 and RANGES[key].above:
             continue  # tiny, and above 0
-        if isinstance(value, float) and 0 < value < 1 and RANGES[key].low == "0":
+        low = DEFAULTS.get(RANGES[key].low, RANGES[key].low)
+        if isinstance(value, float) and 0 < value < 1 and low and float(low) <= 0:
             continue
         if any(type(value) is type(v) and value == v for v in sensible):
             RANGES[key].check(key, value, DEFAULTS)

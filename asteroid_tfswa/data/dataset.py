@@ -5,26 +5,25 @@ worker draws it. So no two of them draw the same mixes, and a run that stops con
 the items that it has not seen.
 """
 
-import os
-
 import numpy as np
-import soundfile
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from asteroid_tfswa.data.augment import Augment, StemBatch, allocate, mix
+from asteroid_tfswa.data.augment.tempo import change, n_samples_read
+from asteroid_tfswa.data.reading import is_int16, read_into
 from asteroid_tfswa.devices import rank_and_world
 from asteroid_tfswa.errors import InputError
 
 
 class TrainSegments(Dataset):
-    """Random segments of songs in new mixtures: item number `n` is drawn from `(seed, n)` alone.
+    """Random segments of songs for new mixtures: item number `n` is drawn from `(seed, n)` alone.
 
     With random mixing each stem comes from its own song and position; without it, all stems come
-    from the same song and position. Each stem then gets a random gain and, with a given
-    probability, its channels in reverse order. The mixture is the sum of all stems of the set,
-    including those that are not among `sources`. A stem that the drawn song lacks is silent.
-
-    Only the segments are read from disk.
+    from the same song and position. Stems that the drawn song lacks are silent. The stems are read
+    straight into a batch, in the format of their files; `mix` augments them on the device, see
+    `Augment`, and makes the mixture, which is the sum of all stems of the set, including those that
+    are not among `sources`.
 
     Args:
         songs (list of Song): the songs to draw from, each with all of `sources`.
@@ -35,10 +34,7 @@ class TrainSegments(Dataset):
             Default 1000.
         sample_rate (int): of the songs, in Hz. Default 44100.
         seed (int): non-negative. Default 0.
-        random_mix (float): share of items whose stems come from different songs, 0 to 1. Default 1.
-        gain (tuple of float): lowest and highest gain of a stem. Default (0.25, 1.25), as in
-            Open-Unmix.
-        channel_swap (float): probability that a stem's channels are reversed. Default 0.5.
+        augment (Augment): what is done to the items. Default `Augment()`.
 
     Raises:
         InputError: if there are no songs, or a song lacks a source or is shorter than the segment.
@@ -52,9 +48,7 @@ class TrainSegments(Dataset):
         epoch_size=1000,
         sample_rate=44100,
         seed=0,
-        random_mix=1.0,
-        gain=(0.25, 1.25),
-        channel_swap=0.5,
+        augment=Augment(),
     ):
         check_songs(songs, sources)
         self.n_samples = n_samples_of(segment, sample_rate)
@@ -70,10 +64,12 @@ class TrainSegments(Dataset):
         extras = {name for song in songs for name in song.stems} - set(sources)
         self.stems = self.sources + sorted(extras)
         self.epoch_size = epoch_size
+        self.sample_rate = sample_rate
         self.seed = seed
-        self.random_mix = random_mix
-        self.gain = tuple(gain)
-        self.channel_swap = channel_swap
+        self.augment = augment
+        paths = [path for song in songs for path in song.stems.values()]
+        is_compact = not augment.changes_waves and all(map(is_int16, paths))
+        self.dtype = torch.int16 if is_compact else torch.float32
 
     def __len__(self):
         return self.epoch_size
@@ -85,28 +81,64 @@ class TrainSegments(Dataset):
             tuple of torch.Tensor: mixture (n_channels, time) and targets
             (n_src, n_channels, time), float32.
         """
-        rng = np.random.default_rng((self.seed, number))
-        mixing = rng.random() < self.random_mix
-        stems = []
-        for name in self.stems:
-            if mixing or not stems:
+        mixtures, targets = self.mix(self.__getitems__([number]))
+        return mixtures[0], targets[0]
+
+    def __getitems__(self, numbers):
+        """Draw the items of a batch; loaders call this, whose `collate_fn` is `default_convert`.
+
+        Args:
+            numbers (list of int): their numbers.
+
+        Returns:
+            StemBatch: all of them.
+        """
+        shape = (len(numbers), len(self.stems), self.n_samples, self.songs[0].n_channels)
+        stems = allocate(shape, self.dtype)
+        scale = 2.0**-15 if self.dtype == torch.int16 else 1.0
+        gains = torch.full(shape[:2], scale)
+        swaps = torch.zeros(shape[:2], dtype=torch.bool)
+        for number, *arrays in zip(numbers, stems.numpy(), gains.numpy(), swaps.numpy()):
+            self._draw((self.seed, number), *arrays)
+        effects = [self.augment.draw_effects((self.seed, number)) for number in numbers]
+        return StemBatch(stems, gains, swaps, effects)
+
+    def mix(self, batch):
+        """Make mixtures and targets of a batch, see `augment.mix`."""
+        return mix(batch, len(self.sources), self.sample_rate)
+
+    def _draw(self, item, stems, gains, swaps):
+        """Draw an item and read it into its place in the batch."""
+        augment, rng = self.augment, np.random.default_rng(item)
+        gains *= augment.draw_factors(item, len(self.stems))
+        doubled, second_rng = augment.draw_doubled(item, len(self.stems))
+        tempo = augment.draw_tempo(item)
+        mixing = rng.random() < augment.random_mix
+        for index, name in enumerate(self.stems):
+            if mixing or index == 0:
                 song, start = self._draw_place(rng)
-            stems.append(self._draw_stem(name, song, start, rng))
-        stems = np.stack(stems)  # (sources and extra stems, n_channels, time)
-        mixture = stems.sum(axis=0)  # (n_channels, time)
-        return torch.from_numpy(mixture), torch.from_numpy(stems[: len(self.sources)])
+            gains[index] *= np.float32(rng.uniform(augment.gain_min, augment.gain_max))
+            swaps[index] = rng.random() < augment.channel_swap
+            self._read(stems[index], name, song, start, tempo)
+            if doubled[index]:
+                second = np.empty_like(stems[index])
+                self._read(second, name, *self._draw_place(second_rng), tempo)
+                stems[index] += second
 
     def _draw_place(self, rng):
         song = self.songs[rng.integers(len(self.songs))]
         return song, int(rng.integers(song.n_samples - self.n_samples + 1))
 
-    def _draw_stem(self, name, song, start, rng):
-        gain = np.float32(rng.uniform(*self.gain))
-        swap = rng.random() < self.channel_swap
+    def _read(self, out, name, song, start, tempo):
         if name not in song.stems:
-            return np.zeros((song.n_channels, self.n_samples), dtype=np.float32)
-        wave = gain * read_segment(song.stems[name], start, self.n_samples, song)
-        return wave[::-1] if swap else wave
+            out[:] = 0
+        elif not tempo:
+            read_into(out, song.stems[name], start, song)
+        else:
+            length = min(n_samples_read(self.n_samples, **tempo), song.n_samples)
+            wave = np.empty((length, song.n_channels), dtype=np.float32)
+            read_into(wave, song.stems[name], min(start, song.n_samples - length), song)
+            out[:] = change(wave, self.n_samples, **tempo)
 
 
 class ValidChunks(Dataset):
@@ -153,10 +185,10 @@ class ValidChunks(Dataset):
         song = self.songs[index]
         n_valid = min(self.n_samples, song.n_samples - start)
         paths = [song.mixture] + [song.stems[name] for name in self.sources]
-        waves = np.zeros((len(paths), song.n_channels, self.n_samples), dtype=np.float32)
+        waves = np.zeros((len(paths), self.n_samples, song.n_channels), dtype=np.float32)
         for wave, path in zip(waves, paths):
-            wave[:, :n_valid] = read_segment(path, start, n_valid, song)
-        waves = torch.from_numpy(waves)  # (1 + n_src, n_channels, time)
+            read_into(wave[:n_valid], path, start, song)
+        waves = torch.from_numpy(waves).transpose(1, 2)  # (1 + n_src, n_channels, time)
         return waves[0], waves[1:], index, start, n_valid
 
 
@@ -262,43 +294,3 @@ def n_samples_of(segment, sample_rate):
     if n_samples < 1:
         raise InputError(f"segment: {segment} s is less than one sample; give seconds above 0")
     return n_samples
-
-
-def read_segment(path, start, n_samples, song):
-    """Read part of a prepared file, which may have changed since it was prepared.
-
-    Args:
-        path (str or Path): a WAV file.
-        start (int): first sample.
-        n_samples (int): samples to read, per channel.
-        song (Song): its song, whose rate and channels it must have.
-
-    Returns:
-        numpy.ndarray: (n_channels, n_samples), float32.
-
-    Raises:
-        InputError: if the file cannot be read, has changed since it was prepared, or has samples
-            that are NaN or infinite.
-    """
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:  # names need not be UTF-8
-            found = (file.samplerate, file.channels)
-            if found != (song.sample_rate, song.n_channels):
-                raise InputError(
-                    f"{path}: {found[0]} Hz and {found[1]} channels, expected {song.sample_rate} "
-                    f"Hz and {song.n_channels}; the file was changed, run stage 0 again"
-                )
-            file.seek(min(start, file.frames))
-            wave = file.read(n_samples, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); run stage 0 again") from error
-    if len(wave) < n_samples:
-        raise InputError(
-            f"{path}: ends before sample {start + n_samples}; the file was changed or cut off, run "
-            "stage 0 again"
-        )
-    if not np.isfinite(wave.sum()):
-        raise InputError(
-            f"{path}: samples from {start} on are not finite numbers; run stage 0 again"
-        )
-    return wave.T

@@ -7,6 +7,7 @@ from asteroid.engine import System
 from asteroid.utils import flatten_dict
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from asteroid_tfswa.data.augment import StemBatch
 from asteroid_tfswa.devices import over_ranks, rank_and_world
 from asteroid_tfswa.engine.guard import StepGuard
 from asteroid_tfswa.engine.validation import SongScores
@@ -76,6 +77,10 @@ class MusicSystem(System):
         with torch.autocast(estimates.device.type, enabled=False):
             return self.loss_func(estimates, targets)
 
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        """Mix the stems of a training batch, see `TrainSegments`; validation has mixtures."""
+        return self.train_loader.dataset.mix(batch) if isinstance(batch, StemBatch) else batch
+
     def on_train_start(self):
         """Start to watch for losses and gradients that are not finite."""
         self.guard = StepGuard(self.model, self.device, self.skipped_steps)
@@ -85,7 +90,7 @@ class MusicSystem(System):
         """Return the loss of a batch.
 
         Args:
-            batch (tuple of torch.Tensor): mixture and targets, see `TrainSegments`.
+            batch (tuple of torch.Tensor): mixture and targets, see `TrainSegments.mix`.
             batch_nb (int): number of the batch in the epoch.
 
         Returns:

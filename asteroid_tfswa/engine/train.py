@@ -11,7 +11,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.utilities import rank_zero_only
+from torch.utils.data import default_convert
 
+from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
 from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.checkpoints import (
@@ -56,7 +58,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             and unless its strategy is "fsdp".
         data (PreparedData): with the splits "train" and "valid".
         conf (dict): plain values in the sections "data" (sources, segment, sample_rate,
-            random_mix, gain_min, gain_max, channel_swap, num_workers), "optim" (optimizer, lr,
+            num_workers), "augment" (the attributes of `Augment`), "optim" (optimizer, lr,
             weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
             max_skipped_steps, init_from, freeze) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
@@ -192,9 +194,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         epoch_size=training["epoch_size"],
         sample_rate=c["sample_rate"],
         seed=training["seed"],
-        random_mix=c["random_mix"],
-        gain=(c["gain_min"], c["gain_max"]),
-        channel_swap=c["channel_swap"],
+        augment=Augment(**conf["augment"]),
     )
     valid_set = ValidChunks(
         data.splits["valid"], c["sources"], training["valid_segment"], c["sample_rate"]
@@ -215,7 +215,13 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         model,
         optimizer,
         loss,
-        Loader(train_set, sampler=EpochSampler(len(train_set)), drop_last=True, **loading),
+        Loader(
+            train_set,
+            sampler=EpochSampler(len(train_set)),
+            drop_last=True,
+            collate_fn=default_convert,  # batches are made already
+            **loading,
+        ),
         Loader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
         make_scheduler(
             optimizer, steps_per_epoch, training["epochs"], **{key: optim[key] for key in schedule}

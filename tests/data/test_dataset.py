@@ -3,8 +3,9 @@ import pytest
 import soundfile
 import torch
 from torch import distributed
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_convert
 
+from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
 from asteroid_tfswa.data.songs import Song
 from asteroid_tfswa.errors import InputError
@@ -14,19 +15,22 @@ SOURCES = ["vocals", "bass"]
 STEMS = ["bass", "drums", "vocals"]
 
 
-def make_song(folder, number, n_samples=3000, stems=STEMS):
-    """A song whose samples tell where they are from: song, stem and channel, then the time."""
+def make_song(folder, number, n_samples=3000, stems=STEMS, subtype="FLOAT"):
+    """A song whose samples tell where they are from: song, stem and channel, then the time.
+
+    Integer formats have a thousandth of them.
+    """
     folder = folder / f"song{number}"
     folder.mkdir(parents=True)
     waves = {}
     for stem in stems:
         start = 100 * number + 10 * STEMS.index(stem)
         wave = np.stack([start + c + np.arange(n_samples) / 1e4 for c in (1, 2)], axis=1)
-        waves[stem] = wave.astype(np.float32)
+        waves[stem] = (wave if subtype == "FLOAT" else wave / 1000).astype(np.float32)
     waves["mixture"] = sum(waves.values())
     paths = {name: folder / f"{name}.wav" for name in waves}
     for name, wave in waves.items():
-        soundfile.write(paths[name], wave, RATE, subtype="FLOAT")
+        soundfile.write(paths[name], wave, RATE, subtype=subtype)
     mixture = paths.pop("mixture")
     return Song(folder.name, folder, dict(sorted(paths.items())), mixture, n_samples, RATE, 2)
 
@@ -37,8 +41,11 @@ def songs(tmp_path):
 
 
 def train_set(songs, **changes):
-    plain = {"segment": 0.5, "sample_rate": RATE, "gain": (1.0, 1.0), "channel_swap": 0.0}
-    return TrainSegments(songs, SOURCES, **{**plain, **changes})
+    """Items of half a second without augmentation but random mixing; keywords change that."""
+    plain = {"gain_min": 1.0, "gain_max": 1.0, "channel_swap": 0.0}
+    settings = {field: changes.pop(field) for field in Augment.__annotations__ if field in changes}
+    options = {"segment": 0.5, "sample_rate": RATE, **changes}
+    return TrainSegments(songs, SOURCES, augment=Augment(**{**plain, **settings}), **options)
 
 
 def origin(wave):
@@ -79,18 +86,88 @@ def test_items_depend_on_seed_and_number_alone(songs):
     assert len(starts) == 50
 
 
-def test_workers_change_nothing(songs):
-    data = train_set(songs, epoch_size=8)
+EVERYTHING = {
+    name: 0.5
+    for name in (
+        "random_mix channel_swap polarity silence mix_audio speed stretch pitch lowpass band_mask "
+        "time_mask limiter"
+    ).split()
+} | {"gain_min": 0.5, "gain_max": 1.5, "lowpass_min": 100.0, "lowpass_max": 400.0}
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+def test_workers_and_batches_change_nothing(songs, settings):
+    data = train_set(songs, epoch_size=8, **settings)
     alone, helped = (
-        [mixture for mixture, _ in DataLoader(data, 2, sampler=EpochSampler(8), num_workers=n)]
+        [
+            data.mix(batch)
+            for batch in DataLoader(
+                data, 2, sampler=EpochSampler(8), num_workers=n, collate_fn=default_convert
+            )
+        ]
         for n in (0, 2)
     )
-    assert len(alone) == 4
-    assert all(torch.equal(a, b) for a, b in zip(alone, helped))
+    singles = [data[number] for number in range(8)]
+    for place in (0, 1):  # mixtures, targets
+        expected = torch.stack([item[place] for item in singles])
+        assert torch.equal(torch.cat([batch[place] for batch in alone]), expected)
+        assert torch.equal(torch.cat([batch[place] for batch in helped]), expected)
+    assert len(alone) == 4 and expected.isfinite().all()
+
+
+def plain_item(data, number):
+    """An item with the default augmentations, by their definition."""
+    rng = np.random.default_rng((data.seed, number))
+    mixing = rng.random() < data.augment.random_mix
+    stems = []
+    for name in data.stems:
+        if mixing or not stems:
+            song = data.songs[rng.integers(len(data.songs))]
+            start = rng.integers(song.n_samples - data.n_samples + 1)
+        gain = np.float32(rng.uniform(data.augment.gain_min, data.augment.gain_max))
+        swap = rng.random() < data.augment.channel_swap
+        wave = np.zeros((data.n_samples, 2), dtype="float32")
+        if name in song.stems:
+            wave, _ = soundfile.read(song.stems[name], dtype="float32")
+            wave = wave[start : start + data.n_samples]
+        stems.append(gain * (wave[:, ::-1] if swap else wave).T)
+    return sum(stems[1:], start=stems[0]), np.stack(stems[: len(data.sources)])
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_items_are_exactly_what_their_definition_says(tmp_path, subtype):
+    songs = [make_song(tmp_path, 1, subtype=subtype), make_song(tmp_path, 2, subtype=subtype)]
+    songs.append(make_song(tmp_path, 3, stems=["bass", "vocals"], subtype=subtype))
+    data = TrainSegments(songs, SOURCES, 0.5, sample_rate=RATE, augment=Augment(random_mix=0.5))
+    stems = data.__getitems__([0]).stems
+    assert stems.dtype == (torch.int16 if subtype == "PCM_16" else torch.float32)
+    for number in range(12):
+        mixture, targets = plain_item(data, number)
+        assert np.array_equal(data[number][0], mixture)
+        assert np.array_equal(data[number][1], targets)
+
+
+def test_songs_of_which_one_file_is_not_int16(tmp_path):
+    songs = [make_song(tmp_path, n, subtype=s) for n, s in ((1, "PCM_16"), (2, "PCM_24"))]
+    data = train_set(songs)
+    assert data.dtype == torch.float32
+    for number in range(4):
+        assert np.array_equal(data[number][0], plain_item(data, number)[0])
+
+
+def test_an_int16_file_that_became_float_is_named(tmp_path):
+    songs = [make_song(tmp_path, 1, subtype="PCM_16")]
+    data = train_set(songs)
+    path = songs[0].stems["bass"]
+    soundfile.write(path, soundfile.read(path)[0], RATE, subtype="FLOAT")
+    with pytest.raises(InputError, match="bass.wav: FLOAT samples, expected PCM_16.*stage 0"):
+        data[0]
 
 
 def test_gain_and_channel_swap(songs):
-    plain, changed = train_set(songs), train_set(songs, gain=(0.25, 1.25), channel_swap=0.5)
+    plain, changed = train_set(songs), train_set(
+        songs, gain_min=0.25, gain_max=1.25, channel_swap=0.5
+    )
     gains, swaps = [], []
     for number in range(60):
         for before, after in zip(plain[number][1], changed[number][1]):

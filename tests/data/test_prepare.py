@@ -14,8 +14,8 @@ import pytest
 import soundfile as sf
 
 from asteroid_tfswa.data import musdb18
-from asteroid_tfswa.data.dataset import read_segment
 from asteroid_tfswa.data.prepare import prepare
+from asteroid_tfswa.data.reading import read_segment
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked

@@ -71,12 +71,9 @@ def make_conf(**changes):
             "sources": SOURCES,
             "segment": 0.5,
             "sample_rate": RATE,
-            "random_mix": 1.0,
-            "gain_min": 0.5,
-            "gain_max": 1.0,
-            "channel_swap": 0.5,
             "num_workers": 0,
         },
+        "augment": {"random_mix": 1.0, "gain_min": 0.5, "gain_max": 1.0, "channel_swap": 0.5},
         "optim": {
             "optimizer": "adam",
             "lr": 0.01,
