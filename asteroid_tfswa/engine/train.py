@@ -77,8 +77,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
 
     Raises:
         InputError: if a device does not exist, a value cannot be used, the data or a checkpoint
-            cannot be read, a file cannot be written, memory is full, the loss becomes NaN, or
-            `exp_dir` is in use or holds a run of another configuration or other data.
+            cannot be read, a file cannot be written, memory is full, too many steps in a row are
+            skipped, or `exp_dir` is in use or holds a run of another configuration or other data.
         KeyboardInterrupt: after Ctrl-C or, as `Terminated`, SIGTERM or, as `TimeLimit`, SIGUSR1 or
             SIGUSR2, once the state and `best_model.pth` of the epochs so far are written.
     """

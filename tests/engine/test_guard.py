@@ -3,8 +3,10 @@
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from asteroid_tfswa.engine.guard import StepGuard
+from asteroid_tfswa.engine.losses import LOSSES, get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny
@@ -95,6 +97,34 @@ def test_a_gradient_scaler_lowers_its_scale(kind):
     for a, b in zip(skipped[0], expected[0]):
         torch.testing.assert_close(a, b)
     assert scaler.get_scale() == 512.0 and skipped[3] == [1, 0, 1]
+
+
+class NoReading(TorchDispatchMode):
+    """Context in which reading a number from a tensor, which waits for its device, fails."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, "a number was read"
+        return function(*args, **(kwargs or {}))
+
+
+def test_nothing_waits_for_the_device():
+    """Neither the guard nor a loss, of which SDRs and the trimmed one choose by value."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    guard = StepGuard(net, torch.device("cpu"))
+    loss = get_loss(dict.fromkeys(LOSSES, 1.0))
+    estimates, targets = torch.randn(2, 2, 3, 1, 4096, requires_grad=True)
+    with NoReading():
+        loss(estimates, targets.detach()).backward()
+        guard.start_batch()
+        value = net(torch.randn(5, 3)).square().mean()
+        value.backward()
+        guard.end_batch(value)
+        guard.before_step(optimizer)
+        optimizer.step()
+        guard.after_step(optimizer)
+    with pytest.raises(AssertionError, match="a number was read"), NoReading():
+        value.item()
 
 
 @pytest.fixture
