@@ -102,6 +102,8 @@ class MusicSystem(System):
         self.batch_loss = loss.detach()
         self.last_loss = torch.where(self.batch_loss.isfinite(), self.batch_loss, self.last_loss)
         self.log("loss", self.last_loss)
+        if len(self.loss_func.values) > 1:
+            self.log_dict({f"loss_{name}": x for name, x in self.loss_func.values.items()})
         self.log("train_loss", self.last_loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 

@@ -146,7 +146,7 @@ def test_a_training_run_skips_counts_and_continues(tmp_path, spoil):
     """22 steps, three of them bad, stopped between the epochs."""
     data_dir = tiny.make_data(tmp_path / "data")
     spoil({1, 7, 8})
-    options = {"epoch_size": 44, "max_skipped_steps": 3, "accumulate": 1}
+    options = {"epoch_size": 44, "max_skipped_steps": 3, "loss": {"l1": 0.5, "mse": 2.0}}
     tiny.run(data_dir, tmp_path / "exp", epochs=1, **options)
     tiny.run(data_dir, tmp_path / "exp", epochs=2, **options)
     last = torch.load(tmp_path / "exp/checkpoints/last.ckpt", weights_only=True)
@@ -159,6 +159,8 @@ def test_a_training_run_skips_counts_and_continues(tmp_path, spoil):
         for tag in log.Tags()["scalars"]:
             events.setdefault(tag, []).extend(event.value for event in log.Scalars(tag))
     assert events["skipped_steps"] == [3.0, 3.0]
+    for l1, mse, loss in zip(events["loss_l1"], events["loss_mse"], events["loss"], strict=True):
+        assert 0.5 * l1 + 2.0 * mse == pytest.approx(loss)
     for tag in ("loss", "train_loss", "grad_norm"):
         assert len(events[tag]) == 2 and 0 < min(events[tag]) < max(events[tag]) < INF
 

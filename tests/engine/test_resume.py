@@ -129,10 +129,12 @@ def test_a_model_without_checkpoints_is_not_trained_over(data_dir, exp_dir):
 
 
 def test_keys_of_other_versions(data_dir, exp_dir):
-    """A key that the run did not have counts as its default; a removed one is ignored."""
+    """A key that the run did not have counts as its default; a removed one is ignored. A loss was
+    one name."""
     for path in (exp_dir / "checkpoints").iterdir():
         config = load(path)["training_config"]
         config["optim"]["gone"] = 5
+        assert config["training"]["loss"] == "l1"
         change(training_config=config, data_fingerprint=None)(path)
     data, conf = read_prepared(data_dir), tiny.make_conf(epochs=3, **DIVERGES)
     conf["training"]["ema"] = 0.0
@@ -141,6 +143,7 @@ def test_keys_of_other_versions(data_dir, exp_dir):
         other = {**conf, "training": {**conf["training"], "ema": 0.9}}
         train(tiny.TinyModel(), data, other, exp_dir, "cpu", defaults)
     del conf["training"]["ema"]
+    conf["training"]["loss"] = {"l1": 1.0}
     train(tiny.TinyModel(), data, conf, exp_dir, "cpu", defaults)
     assert load(exp_dir / "checkpoints/last.ckpt")["epoch"] == 2
 
