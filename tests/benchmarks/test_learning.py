@@ -1,0 +1,96 @@
+"""The race: a run that is cut off continues as if it had not been, and its numbers are right."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asteroid_tfswa.config import read_yaml
+from tests.benchmarks.learning import report, run
+from tests.benchmarks.learning.songs import find_songs
+from tests.benchmarks.work import RECIPE_CONF
+from tests.conftest import SMALL
+
+RATE, STEMS = 8000, ["vocals", "drums"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        folder = tmp_path / f"songs/song{i}"
+        folder.mkdir(parents=True)
+        for stem in STEMS:
+            wave = 0.1 * rng.standard_normal((3 * RATE, 2))
+            wave[:RATE] *= 1e-3  # so that the busiest part is known
+            soundfile.write(folder / f"{stem}.flac", wave, RATE)
+    conf = read_yaml(RECIPE_CONF)
+    network = {key: value for key, value in SMALL.items() if key in conf["masknet"]}
+    changes = {
+        "data": {"sources": STEMS, "sample_rate": RATE, "segment": 0.25},
+        "filterbank": {"n_filters": 64, "kernel_size": 64, "stride": 16},
+        "masknet": network,
+        "optim": {"ema_decay": 0.5, "schedule": "linear"},
+        "training": {"batch_size": 2},
+    }
+    for section, keys in changes.items():
+        conf[section].update(keys)
+    songs = str(tmp_path / "songs")
+    return {
+        "name": "ours", "label": "ours", "lr": 1e-3, "conf": conf, "seed": 0,
+        "budget": ["steps", 4], "train": [f"{songs}:2"], "valid": [songs], "tests": [songs],
+        "cache": str(tmp_path / "cache"), "excerpt": 2.0, "threads": 1,
+    }  # fmt: skip
+
+
+def test_a_run_continues_and_is_reported(job, tmp_path, monkeypatch, capsys):
+    whole = run.Run(copy.deepcopy(job), tmp_path / "whole")
+    whole.train()
+    monkeypatch.setattr(run, "SAVE_EVERY", 0.0)
+    cut = run.Run(copy.deepcopy(job), tmp_path / "cut")
+    step = cut.step
+
+    def third_step_fails(*batch):
+        if cut.done["steps"] == 2:
+            raise KeyboardInterrupt
+        step(*batch)
+
+    monkeypatch.setattr(cut, "step", third_step_fails)
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    again = run.Run(copy.deepcopy(job), tmp_path / "cut")
+    again.train()
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, again.average.state_dict()[name]), name
+    assert [p["valid"] for p in again.curve] == [p["valid"] for p in whole.curve]
+    assert [p["steps"] for p in again.curve] == [2, 4]
+    assert again.done["audio"] == 4 * 2 * 0.25
+
+    result = job | {"curve": again.curve, "parameters": 1, **again.done, **again.score("tests")}
+    report.write([result, result], tmp_path)
+    table = (tmp_path / "table.md").read_text()
+    score = report.valid_score(result)
+    assert f"| {score:.2f} (" in table and f"{score:.2f} (" in capsys.readouterr().out
+    assert json.loads((tmp_path / "results.json").read_text())[0]["lr"] == 1e-3
+
+
+def test_sdrs_leave_silent_stems_out():
+    stems = np.random.default_rng(0).standard_normal((3, 2, 4 * RATE)).astype(np.float32)
+    stems[1] = 0
+    estimates = stems * 0.9
+    estimates[0, :, : 2 * RATE] = 0.5 * stems[0, :, : 2 * RATE]
+    scores = run.sdrs(["a", "b", "c"], stems, estimates, RATE)
+    assert scores.keys() == {"a", "c"}
+    assert scores["c"] == pytest.approx([20, 20], abs=0.01)
+    assert scores["a"] == pytest.approx([13.01, 8.86], abs=0.1)
+
+
+def test_excerpts_are_the_busiest_part(job, tmp_path):
+    folder = tmp_path / "songs"
+    song = find_songs(folder, STEMS, tmp_path / "cache", 2.0)[0]
+    wave, rate = soundfile.read(song.stems["vocals"])
+    assert rate == RATE and song.n_samples == 2 * RATE
+    assert np.square(wave).mean() == pytest.approx(0.01, rel=0.1)
