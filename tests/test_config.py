@@ -332,7 +332,7 @@ def test_choices_of_the_recipe_are_those_that_work(make_model):
         assert weight.isfinite().all() and not torch.equal(weight, before)
 
 
-@pytest.mark.parametrize("name", ["demo.yml", "conf.yml"])
+@pytest.mark.parametrize("name", ["demo.yml", "small.yml", "conf.yml"])
 def test_configurations_of_the_recipe_build_a_model(name):
     conf = parse(RECIPE / "local/conf.yml", "--conf", str(RECIPE / "local" / name))
     model = TFSWAUNet(sources=conf["data"]["sources"], **conf["filterbank"], **conf["masknet"])
