@@ -80,7 +80,7 @@ class Part:
         return self._electric(notes, self.rng.uniform(16, 45))
 
     def riff(self, sections):
-        notes = parts.riff(self.plan, sections, self.rng, self.rng.integers(42, 54))
+        notes = parts.riff(self.plan, sections, self.rng, self.rng.integers(38, 54))
         return self._electric(notes, self.rng.uniform(6, 40))
 
     def strum(self, sections):
@@ -152,9 +152,9 @@ class Part:
     def keys(self, sections):
         rng = self.rng
         patterns = parts.STABS + parts.STRUMS[3:]
-        notes = parts.chopped(self.plan, sections, rng, rng.integers(55, 67), patterns, 0.004)
+        notes = parts.chopped(self.plan, sections, rng, rng.integers(50, 67), patterns, 0.004)
         if rng.random() < 0.4:
-            notes = parts.sustained(self.plan, sections, rng, rng.integers(55, 67))
+            notes = parts.sustained(self.plan, sections, rng, rng.integers(50, 67))
         track = self._sampled(KEYS, notes, 0.15)
         if rng.random() < 0.4:
             track = fx.saturate(track, rng.uniform(0, 14))
@@ -168,7 +168,7 @@ class Part:
         return fx.chorus(track, self.rng, 0.002)
 
     def strings(self, sections):
-        notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(57, 72))
+        notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(48, 72))
         if self.rng.random() < 0.4:
             notes += parts.melody(self.plan, sections, self.rng, 76)
         return fx.width(self._sampled(STRINGS, notes, 0.3), 1.3)
@@ -184,11 +184,11 @@ class Part:
             return self._placed(self._sampled(BRASS, notes, 0.08), 0.5)
         return self._synth(synth.pluck_patch(rng), notes)
 
-    def _synth(self, patch, notes, low=36, high=96):
+    def _synth(self, patch, notes, low=30, high=96):
         return play(synth.Synth(patch, self.rng, low, high), notes, self.n_samples)
 
     def pad(self, sections):
-        notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(54, 70))
+        notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(46, 70))
         return fx.chorus(self._synth(synth.pad_patch(self.rng), notes), self.rng)
 
     def supersaw(self, sections):
@@ -206,7 +206,7 @@ class Part:
         return self._synth(patch, notes)
 
     def pluck(self, sections):
-        notes = parts.arpeggio(self.plan, sections, self.rng, self.rng.integers(58, 76))
+        notes = parts.arpeggio(self.plan, sections, self.rng, self.rng.integers(50, 76))
         track = self._synth(synth.pluck_patch(self.rng), notes)
         return fx.delay(track, 0.75 * self.plan.beat, 0.45, self.rng.uniform(0, 0.6))
 
@@ -219,7 +219,7 @@ class Part:
         patch = (
             synth.lead_patch(self.rng) if self.rng.random() < 0.5 else synth.pluck_patch(self.rng)
         )
-        notes = parts.riff(self.plan, sections, self.rng, self.rng.integers(50, 64), human=0.0)
+        notes = parts.riff(self.plan, sections, self.rng, self.rng.integers(38, 64), human=0.0)
         return self._synth(patch, notes)
 
     def riser(self, sections):

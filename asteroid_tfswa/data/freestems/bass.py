@@ -43,8 +43,8 @@ def render_bass(sources, plan, sections, rng, kind, kicks, n_samples):
     track = play(instrument, notes, n_samples, 2 if synthetic else 1)
     if not synthetic and rng.random() < 0.5:
         track = _slides(track, notes, plan, rng)
-    boost = rng.uniform(0, 7) if synthetic else rng.uniform(3, 14)
-    track = fx.shelf(fx.cut(track, rng.uniform(20, 35)), rng.uniform(80, 150), boost, high=False)
+    boost = rng.uniform(0, 8) if synthetic else rng.uniform(5, 16)
+    track = fx.shelf(fx.cut(track, rng.uniform(20, 35)), rng.uniform(60, 120), boost, high=False)
     if rng.random() < 0.5:
         track = fx.cut(track, None, rng.uniform(2000, 9000))
     track = fx.compress(track, rng.uniform(-24, -12), rng.uniform(3, 8), 0.008, 0.15)

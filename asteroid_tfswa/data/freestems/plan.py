@@ -147,13 +147,13 @@ STYLES = {
     ),
 }
 
-# How likely voice, drums, bass and each other part play in a section.
+# How likely vocals, drums, bass, and other instruments at all, play in a section.
 SECTIONS = {
-    "intro": (0.15, 0.6, 0.55, 0.75),
-    "verse": (0.95, 0.92, 0.9, 0.6),
-    "chorus": (1.0, 1.0, 1.0, 0.92),
-    "break": (0.6, 0.25, 0.35, 0.7),
-    "solo": (0.1, 0.97, 0.97, 0.85),
+    "intro": (0.12, 0.5, 0.45, 0.95),
+    "verse": (0.88, 0.85, 0.82, 0.88),
+    "chorus": (0.96, 0.97, 0.96, 0.97),
+    "break": (0.5, 0.2, 0.3, 0.85),
+    "solo": (0.05, 0.95, 0.92, 0.97),
 }
 FORM = ("intro", "verse", "verse", "chorus", "verse", "chorus", "break", "chorus", "solo", "chorus")
 STEMS = ("vocals", "drums", "bass", "other")
@@ -262,7 +262,7 @@ def make_plan(rng, style, bpm, key, seconds):
                 chords[-1].append((2.0, _chord(plan, second, sevenths)))
         shares = dict(zip(STEMS, SECTIONS[kind], strict=True))
         plays = {stem: rng.random() < share for stem, share in shares.items()}
-        plays["other"] = True
+        plays["other"] = plays["other"] or not any(plays.values())
         plan.sections.append(Section(kind, bar, n_bars, chords, plays))
         bar += n_bars
     for stem in STEMS:

@@ -54,7 +54,9 @@ def render_song(sources, number, seed=0, seconds=45.0):
         depth, length = rng.uniform(0.3, 0.9), plan.beat * rng.uniform(0.4, 0.95)
         for stem in ("bass", "other"):
             tracks[stem] = fx.duck(tracks[stem], kicks, depth, length)
-    return plan, _master(tracks, rng, n_samples)
+    for stem in STEMS:
+        tracks[stem] = tracks[stem] * _swells(plan, rng, n_samples)
+    return plan, _master(tracks, rng)
 
 
 def _let_sing(voice, plan, rng):
@@ -139,21 +141,31 @@ def _other(sources, plan, rng, style, n_samples, halls):
 
 
 def _who_plays(plan, rng, n_parts):
-    """Which part plays in which section: every part in one at least, a few sections have none."""
+    """Which part plays in which section; where other instruments play, at least one does."""
     shares = {"intro": 0.7, "verse": 0.6, "chorus": 0.92, "break": 0.65, "solo": 0.85}
     chances = np.array([shares[section.kind] for section in plan.sections])
     plays = rng.random((n_parts, len(chances))) < chances
-    for index in np.flatnonzero(~plays.any(axis=1)):
-        plays[index, rng.integers(len(chances))] = True
     for index in np.flatnonzero(~plays.any(axis=0)):
         plays[rng.integers(n_parts), index] = True
-    silent = rng.random(len(chances)) < 0.06
-    silent[rng.integers(len(chances))] = False
-    plays[:, silent] = False
+    plays[:, [not section.plays["other"] for section in plan.sections]] = False
     return plays
 
 
-def _master(tracks, rng, n_samples):
+def _swells(plan, rng, n_samples):
+    """The level of a stem changes from section to section, and in a few it grows or fades."""
+    times, gains = [], []
+    for section in plan.sections:
+        quiet = {"intro": -4, "break": -4, "verse": -1.5}.get(section.kind, 0)
+        first, last = rng.normal(quiet, 2, 2) if rng.random() < 0.15 else [rng.normal(quiet, 2)] * 2
+        start = section.first_bar * plan.bar
+        times += [start + 0.03, start + section.n_bars * plan.bar - 0.03]
+        gains += [first, last]
+    levels = np.interp(np.arange(0, n_samples, 256) / RATE, times, gains)
+    curve = np.interp(np.arange(n_samples), np.arange(0, n_samples, 256), 10 ** (levels / 20))
+    return curve.astype(np.float32)
+
+
+def _master(tracks, rng):
     """Bring the stems to their levels, and limit their sum."""
     stems = []
     for stem in STEMS:

@@ -85,7 +85,7 @@ def _mixed(lead, rng):
     """Equalise, compress and sometimes distort a voice."""
     lead = fx.cut(lead, rng.uniform(60, 130))
     lead = fx.compress(lead, rng.uniform(-30, -16), rng.uniform(2.5, 6), 0.004, 0.12)
-    lead = fx.shelf(lead, rng.uniform(3000, 8000), rng.uniform(-2, 7))
+    lead = fx.shelf(lead, rng.uniform(3000, 7000), rng.uniform(-1, 9))
     lead = fx.peak(lead, rng.uniform(150, 500), rng.uniform(-4, 3))
     if rng.random() < 0.4:
         lead = fx.saturate(lead, rng.uniform(-3, 12))
