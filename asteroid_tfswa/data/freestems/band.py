@@ -3,7 +3,7 @@
 import numpy as np
 
 from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import parts, synth
+from asteroid_tfswa.data.freestems import parts, space, synth
 from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.sampler import Note, Sampler, choose, play
 
@@ -44,13 +44,13 @@ class Part:
     def _placed(self, track, most=0.7):
         """Pan a mono sound to a side, or widen it."""
         if np.array_equal(track[0], track[1]) and self.rng.random() < 0.4:
-            return fx.chorus(track, self.rng)
-        return fx.pan(track, self.rng.uniform(-most, most))
+            return space.chorus(track, self.rng)
+        return space.pan(track, self.rng.uniform(-most, most))
 
     def _doubled(self, make):
         """Play a part twice, left and right, as guitars are recorded."""
         side = self.rng.uniform(0.5, 1.0)
-        return fx.pan(make(), -side) + fx.pan(make(), side)
+        return space.pan(make(), -side) + space.pan(make(), side)
 
     def _again(self, notes, human=0.008):
         rng = self.rng
@@ -102,12 +102,12 @@ class Part:
     def arp_guitar(self, sections):
         notes = parts.arpeggio(self.plan, sections, self.rng, self.rng.integers(52, 64), 0.006)
         track = self._electric(notes, self.rng.uniform(-10, 12))
-        return fx.delay(track, 0.75 * self.plan.beat, 0.4, self.rng.uniform(0, 0.5))
+        return space.delay(track, 0.75 * self.plan.beat, 0.4, self.rng.uniform(0, 0.5))
 
     def lead_guitar(self, sections):
         notes = parts.melody(self.plan, sections, self.rng, self.rng.integers(60, 72))
         track = self._placed(self._electric(notes, self.rng.uniform(18, 40)), 0.3)
-        return fx.delay(track, 0.75 * self.plan.beat, 0.35, self.rng.uniform(0, 0.4))
+        return space.delay(track, 0.75 * self.plan.beat, 0.35, self.rng.uniform(0, 0.4))
 
     def real_guitar(self, sections):
         """A guitar as it was played in a real song, cut to the sections."""
@@ -158,20 +158,20 @@ class Part:
         track = self._sampled(KEYS, notes, 0.15)
         if rng.random() < 0.4:
             track = fx.saturate(track, rng.uniform(0, 14))
-        return fx.chorus(track, rng) if rng.random() < 0.6 else self._placed(track, 0.4)
+        return space.chorus(track, rng) if rng.random() < 0.6 else self._placed(track, 0.4)
 
     def organ(self, sections):
         notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(60, 70))
         track = self._sampled(ORGANS, notes, 0.05)
         if self.rng.random() < 0.5:
             track = fx.saturate(track, self.rng.uniform(0, 16))
-        return fx.chorus(track, self.rng, 0.002)
+        return space.chorus(track, self.rng, 0.002)
 
     def strings(self, sections):
         notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(48, 72))
         if self.rng.random() < 0.4:
             notes += parts.melody(self.plan, sections, self.rng, 76)
-        return fx.width(self._sampled(STRINGS, notes, 0.3), 1.3)
+        return space.width(self._sampled(STRINGS, notes, 0.3), 1.3)
 
     def wind(self, sections):
         notes = parts.melody(self.plan, sections, self.rng, self.rng.integers(58, 74), 0.015)
@@ -189,7 +189,7 @@ class Part:
 
     def pad(self, sections):
         notes = parts.sustained(self.plan, sections, self.rng, self.rng.integers(46, 70))
-        return fx.chorus(self._synth(synth.pad_patch(self.rng), notes), self.rng)
+        return space.chorus(self._synth(synth.pad_patch(self.rng), notes), self.rng)
 
     def supersaw(self, sections):
         rng = self.rng
@@ -208,12 +208,12 @@ class Part:
     def pluck(self, sections):
         notes = parts.arpeggio(self.plan, sections, self.rng, self.rng.integers(50, 76))
         track = self._synth(synth.pluck_patch(self.rng), notes)
-        return fx.delay(track, 0.75 * self.plan.beat, 0.45, self.rng.uniform(0, 0.6))
+        return space.delay(track, 0.75 * self.plan.beat, 0.45, self.rng.uniform(0, 0.6))
 
     def lead_synth(self, sections):
         notes = parts.melody(self.plan, sections, self.rng, self.rng.integers(64, 78), 0.002)
         track = self._synth(synth.lead_patch(self.rng), notes)
-        return fx.delay(track, 0.75 * self.plan.beat, 0.4, self.rng.uniform(0, 0.5))
+        return space.delay(track, 0.75 * self.plan.beat, 0.4, self.rng.uniform(0, 0.5))
 
     def riff_synth(self, sections):
         patch = (

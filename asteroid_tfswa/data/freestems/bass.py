@@ -3,7 +3,7 @@
 import numpy as np
 
 from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import parts, synth
+from asteroid_tfswa.data.freestems import parts, space, synth
 from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.sampler import Sampler, choose, play
 
@@ -42,7 +42,7 @@ def render_bass(sources, plan, sections, rng, kind, kicks, n_samples):
         instrument = Sampler(sources, notes_of, rng, release=rng.uniform(0.04, 0.1))
     track = play(instrument, notes, n_samples, 2 if synthetic else 1)
     if not synthetic and rng.random() < 0.5:
-        track = _slides(track, notes, plan, rng)
+        track = _slides(track, notes, rng)
     boost = rng.uniform(0, 8) if synthetic else rng.uniform(5, 16)
     track = fx.shelf(fx.cut(track, rng.uniform(20, 35)), rng.uniform(60, 120), boost, high=False)
     if rng.random() < 0.5:
@@ -56,9 +56,9 @@ def render_bass(sources, plan, sections, rng, kind, kicks, n_samples):
     if len(track) == 1:
         track = np.repeat(track, 2, axis=0)
     if rng.random() < 0.2:
-        track = fx.chorus(track, rng, 0.002, rng.uniform(0.2, 0.6))
+        track = space.chorus(track, rng, 0.002, rng.uniform(0.2, 0.6))
         return track
-    return fx.width(track, rng.uniform(0, 0.7))
+    return space.width(track, rng.uniform(0, 0.7))
 
 
 def _tied(notes):
@@ -74,7 +74,7 @@ def _tied(notes):
     return tied
 
 
-def _slides(track, notes, plan, rng):
+def _slides(track, notes, rng):
     """Slide into some of the notes: play the track a little slower or faster around them."""
     n_samples = track.shape[1]
     speed = np.zeros(n_samples, dtype=np.float32)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asteroid_tfswa.data.freestems import effects as fx
+from asteroid_tfswa.data.freestems import space
 from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.sampler import add, faded, resampled
 
@@ -135,9 +136,9 @@ class Kit:
             audio = np.repeat(audio, 2, axis=0) if len(audio) == 1 else audio
             audio = resampled(audio, self.tuning[piece])
             centred = piece in ("kick", "snare", "clap")
-            audio = fx.width(audio, 0.3 * self.narrow if centred else self.narrow)
+            audio = space.width(audio, 0.3 * self.narrow if centred else self.narrow)
             place = float(np.clip(PLACES.get(piece, 0) * self.side, -1, 1))
-            self._cache[key] = fx.pan(audio, place)
+            self._cache[key] = space.pan(audio, place)
         return self._cache[key]
 
 
@@ -193,13 +194,13 @@ def mix(tracks, rng, electronic, room):
             kick = fx.saturate(kick, rng.uniform(-3, 9))
     bus = sum(rest) if rest else np.zeros_like(kick)
     if "snare" in tracks and rng.random() < 0.6:  # a plate on the snare alone
-        plate = fx.hall(rng, rng.uniform(0.4, 1.8), rng.uniform(4000, 10000))
-        snare = fx.reverberate(tracks["snare"], plate, rng.uniform(0.05, 0.3))
+        plate = space.hall(rng, rng.uniform(0.4, 1.8), rng.uniform(4000, 10000))
+        snare = space.reverberate(tracks["snare"], plate, rng.uniform(0.05, 0.3))
         bus = bus + snare - tracks["snare"]
     if kick is not None:
         bus = bus + kick
     wet = rng.uniform(0, 0.12) if electronic else rng.uniform(0.03, 0.35)
-    bus = fx.reverberate(bus, room, wet)
+    bus = space.reverberate(bus, room, wet)
     if rng.random() < 0.6:  # compressed in parallel
         squashed = fx.compress(bus, rng.uniform(-30, -18), 8, 0.003, rng.uniform(0.05, 0.2))
         bus = bus + rng.uniform(0.1, 0.5) * squashed

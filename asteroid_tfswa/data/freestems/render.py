@@ -3,8 +3,8 @@
 import numpy as np
 
 from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import grooves
-from asteroid_tfswa.data.freestems.band import KINDS, Part
+from asteroid_tfswa.data.freestems import grooves, space
+from asteroid_tfswa.data.freestems.band import Part
 from asteroid_tfswa.data.freestems.bass import render_bass
 from asteroid_tfswa.data.freestems.drums import Hit, Kit, mix, perform
 from asteroid_tfswa.data.freestems.effects import RATE
@@ -77,7 +77,7 @@ def _halls(sources, rng):
             energy = np.square(response, dtype=np.float64).sum() / 2
             halls.append(response / np.float32(np.sqrt(max(energy, 1e-12))))
         else:
-            halls.append(fx.hall(rng, seconds, rng.uniform(2500, 9000)))
+            halls.append(space.hall(rng, seconds, rng.uniform(2500, 9000)))
     return halls
 
 
@@ -119,7 +119,7 @@ def _drums(sources, plan, sections, rng, style, n_samples, halls):
 
 def _other(sources, plan, rng, style, n_samples, halls):
     """Render and mix the other instruments."""
-    names = [name for name in style.parts if name in KINDS]
+    names = list(style.parts)
     shares = np.array([style.parts[name] for name in names], dtype=float)
     n_parts = min(int(rng.integers(style.n_parts[0], style.n_parts[1] + 1)), len(names))
     chosen = rng.choice(names, n_parts, replace=False, p=shares / shares.sum())
@@ -134,10 +134,10 @@ def _other(sources, plan, rng, style, n_samples, halls):
             audio *= np.float32(0.1 * fx.db(rng.normal(0, 3)) / level)
             track += audio
             send += audio * np.float32(rng.choice([0, rng.uniform(0, 0.4)]))
-    track += fx.echoes(send, halls[rng.integers(1, len(halls))])
+    track += space.echoes(send, halls[rng.integers(1, len(halls))])
     if rng.random() < 0.3:
         track = fx.compress(track, rng.uniform(-18, -8), rng.uniform(1.5, 3), 0.01, 0.2)
-    return fx.width(track, rng.uniform(0.6, 1.4))
+    return space.width(track, rng.uniform(0.6, 1.4))
 
 
 def _who_plays(plan, rng, n_parts):

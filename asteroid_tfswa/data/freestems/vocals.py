@@ -3,6 +3,7 @@
 import numpy as np
 
 from asteroid_tfswa.data.freestems import effects as fx
+from asteroid_tfswa.data.freestems import space
 from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.sampler import add, resampled
 
@@ -74,10 +75,10 @@ def render_vocals(voice, plan, sections, n_samples, halls):
     if rng.random() < 0.25:
         track = track + _answers(voice, sung, n_samples)
     wet = rng.choice([rng.uniform(0, 0.08), rng.uniform(0.05, 0.35)])
-    track = fx.reverberate(track, halls[rng.integers(len(halls))], wet)
+    track = space.reverberate(track, halls[rng.integers(len(halls))], wet)
     if rng.random() < 0.45:
         time = plan.beat * rng.choice([0.5, 0.75, 1.0])
-        track = fx.delay(track, time, rng.uniform(0.2, 0.5), rng.uniform(0.05, 0.3))
+        track = space.delay(track, time, rng.uniform(0.2, 0.5), rng.uniform(0.05, 0.3))
     return track
 
 
@@ -103,7 +104,7 @@ def _breath(rng):
 
 def _sides(track, audio, start, level, place):
     """Add a mono phrase at a place between left and right."""
-    add(track, fx.pan(np.repeat(audio, 2, axis=0), place), start, level)
+    add(track, space.pan(np.repeat(audio, 2, axis=0), place), start, level)
 
 
 def _doubles(voice, sung, n_samples):
