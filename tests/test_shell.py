@@ -166,6 +166,23 @@ def test_a_signal_ends_the_stage_and_the_script(tmp_path, to_group, signum, stat
     assert (tmp_path / "log").read_text() == "last line\n"
 
 
+def test_a_slurm_job_trains_with_all_its_tasks(tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    job = "bash egs/musdb18/local/slurm.sh --lr 5e-4"
+    done = bash(job, PATH=path, SLURM_SUBMIT_DIR=str(RECIPE), SLURM_JOB_NUM_NODES="2")
+    data, training, scores = done.stdout.splitlines()
+    assert training == (
+        "--kill-on-bad-exit=1 bash run.sh --stage 1 --stop_stage 1 --num_nodes 2 --lr 5e-4"
+    )
+    assert data.endswith("--ntasks-per-node=1 bash run.sh --stage 0 --stop_stage 0 --lr 5e-4")
+    assert scores.endswith("--ntasks-per-node=1 bash run.sh --stage 2 --lr 5e-4")
+    done = bash(job, PATH=path)
+    assert done.returncode == 1 and "submit this file with sbatch" in done.stderr
+
+
 def test_the_signal_for_a_time_limit_reaches_the_stage(tmp_path):
     """A stage other than training has nothing to save."""
     process = start_stages(tmp_path, WORK)

@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_written_is_named(start, tmp_path, n_bytes, file):
 def test_a_full_log_keeps_the_epochs(start, tmp_path):
     """The log grows at every step, the checkpoints do not."""
     command = start(
-        setup=functools.partial(limit_file_size, 40000), epochs=900, epoch_size=96, batch_size=1
+        setup=functools.partial(limit_file_size, 27000), epochs=900, epoch_size=96, batch_size=1
     )
     assert command.end() == 1
     *epochs, line = command.lines
