@@ -4,6 +4,7 @@
 #   bash run.sh --stage 0                                  built-in songs, small network, a few minutes
 #   bash run.sh --stage 0 --musdb18_dir /data/musdb18hq    MUSDB18, MUSDB18-HQ or your own stems
 #   bash run.sh --stage 0 --download musdb18hq             fetch the data set first
+#   sbatch local/slurm.sh --musdb18_dir /data/musdb18hq    the same as a SLURM job, on any number of GPUs
 #
 # Stages: 0 sets up the environment and prepares data, 1 trains, 2 separates the test songs and scores them,
 # 3 writes a page to listen to them.

@@ -255,6 +255,15 @@ def test_processes_share_without_overlap():
     assert sorted(n for *_, shard in results for n in shard) == list(range(7))
 
 
+def test_a_sampler_starts_in_the_middle_of_an_epoch_once():
+    sampler = EpochSampler(5)
+    sampler.start_at(1, 3)
+    sampler.set_epoch(1)  # Lightning does so at the start of each epoch
+    assert list(sampler) == [8, 9] and len(sampler) == 5
+    sampler.set_epoch(2)
+    assert list(sampler) == [10, 11, 12, 13, 14]
+
+
 def test_a_process_without_chunks_gets_one_of_silence(tmp_path, monkeypatch):
     monkeypatch.setattr("asteroid_tfswa.data.dataset.rank_and_world", lambda: (2, 3))
     sampler = ShardSampler(2)
