@@ -50,10 +50,6 @@ class StopCallback(Callback):
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         self.started = True
 
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        """Stop if a signal's exception was swallowed."""
-        self.signals.check()
-
     def on_exception(self, trainer, pl_module, exception):
         """End the other processes; Lightning would leave them waiting.
 

@@ -23,9 +23,10 @@ class StateCheckpoint(Checkpoint):
     """Saves the state between optimizer steps: regularly, before validation, after each epoch, and
     when a signal asks the run to stop.
 
-    A signal is obeyed at the end of the current optimizer step, or at once during validation, whose
-    state is saved. All processes of a run agree on what to do after every step, in a group of CPU
-    processes, so that no device is waited for.
+    A signal is obeyed at the end of the current optimizer step or validation batch. Stopped within
+    a batch, the workers that read data would report that nobody takes it. All processes of a run
+    agree on what to do after every step, in a group of CPU processes, so that no device is waited
+    for.
 
     Args:
         path (Path): the file; `SafeCheckpointIO` keeps earlier ones.
@@ -66,7 +67,7 @@ class StateCheckpoint(Checkpoint):
         self._to_restore = checkpoint.get("processes")
 
     def on_train_start(self, trainer, pl_module):
-        """Restore the state of this process. From here on signals wait for the end of a step."""
+        """Restore the state of this process. From here on signals wait for the end of a batch."""
         rank, world = rank_and_world()
         if world > 1 and torch.distributed.get_backend() != "gloo":
             self._group = torch.distributed.new_group(backend="gloo")
@@ -98,17 +99,17 @@ class StateCheckpoint(Checkpoint):
             self._stop()
 
     def on_validation_start(self, trainer, pl_module):
-        """Save; from here on a signal stops the validation."""
+        """Save, so that a signal need not wait for the end of the validation."""
         self._before_validation = True
         self._save(trainer)
         self._before_validation = False
         if self._agree(GO_ON) == STOP:
             self._stop()
-        self.signals.release()
 
-    def on_validation_end(self, trainer, pl_module):
-        """Wait for the end of a step again."""
-        self.signals.hold()
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        """Stop if a signal has arrived; the processes have different numbers of batches."""
+        if self.signals.received is not None:
+            self._stop()
 
     def on_train_epoch_end(self, trainer, pl_module):
         """Save the epoch. A signal waits until the epoch is logged."""

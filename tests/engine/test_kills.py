@@ -58,8 +58,8 @@ def kill(command, rng, seconds):
     signum = rng.choice(SIGNALS)
     command.send(signum)
     status = command.end()
-    assert status in (0, STATUS[signum], -signum), command.lines
-    assert len(command.lines) - len(epochs(command)) <= 1, command.lines
+    assert status in (0, STATUS[signum], -signum), (signum, command.lines)
+    assert len(command.lines) - len(epochs(command)) <= 1, (signum, command.lines)
     return f"{signum.name}, exit status {status}", status
 
 
