@@ -118,15 +118,16 @@ def test_ctrl_c_keeps_what_is_done_and_training_continues(user_dir):
     process = subprocess.Popen(
         command, cwd=user_dir, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    last = user_dir / "exp2/checkpoints/last.ckpt"
-    while not last.exists() and process.poll() is None:
+    checkpoints = user_dir / "exp2/checkpoints"
+    while not (checkpoints / "best.ckpt").exists() and process.poll() is None:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in stderr
     assert not list(user_dir.rglob(".*.tmp*"))
     torch.load(user_dir / "exp2/best_model.pth", weights_only=True)
-    epochs = torch.load(last, weights_only=True)["epoch"] + 1
+    last = torch.load(checkpoints / "last.ckpt", weights_only=True)
+    epochs = last["position"]["epochs"]
     more = options(stage="1", stop_stage="1", exp_dir="exp2", epochs=str(epochs + 1))
     done = run(*more, cwd=user_dir)
     assert done.returncode == 0, done.stderr
