@@ -234,9 +234,8 @@ class EpochSampler(Sampler):
 class ShardSampler(Sampler):
     """Every item of a data set exactly once over all processes, dealt to them in turn.
 
-    Processes may differ by one item: nothing is repeated to make them equal. A process that would
-    have none gets the number `n_items`: Lightning's validation skips a process without a batch, and
-    the others would wait for it in their collective operations.
+    All get equally many, since the network may have collective operations: the last numbers can be
+    beyond the end of the data set, which is silence (see `ValidChunks`). Nothing is repeated.
 
     Args:
         n_items (int): length of the data set.
@@ -247,7 +246,7 @@ class ShardSampler(Sampler):
 
     def _numbers(self):
         rank, world = rank_and_world()
-        return range(rank, self.n_items, world) or range(self.n_items, self.n_items + 1)
+        return range(rank, -(-self.n_items // world) * world, world)
 
     def __len__(self):
         return len(self._numbers())

@@ -107,8 +107,8 @@ class StateCheckpoint(Checkpoint):
             self._stop()
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        """Stop if a signal has arrived; the processes have different numbers of batches."""
-        if self.signals.received is not None:
+        """Stop if a signal has arrived."""
+        if self._agree(GO_ON) == STOP:
             self._stop()
 
     def on_train_epoch_end(self, trainer, pl_module):
