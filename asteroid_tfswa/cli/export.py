@@ -1,7 +1,8 @@
 """Write a model at half the size for sharing, or its network for other programs.
 
 The network takes magnitudes of a spectrogram to masks; the text "model.json" inside the file says
-what to do around it. The file appears only if its masks agree with the model's.
+what to do around it. With --waveform the file holds the STFT and its inverse too: a chunk of audio
+in, its stems out. The file appears only if its output agrees with the model's.
 
 formats:
   half          a model file as before, with float16 weights
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from asteroid_tfswa.files import require_file_name
 from asteroid_tfswa.models.export import FORMATS, export_model
+from asteroid_tfswa.separate.stream import SEGMENT, SEGMENTS
 
 
 def add_arguments(parser):
@@ -23,10 +25,24 @@ def add_arguments(parser):
     parser.add_argument(
         "--format", choices=FORMATS, default="half", help="see above (default: %(default)s)"
     )
+    parser.add_argument(
+        "--waveform",
+        action="store_true",
+        help="with --format onnx: waveforms in and out, in chunks of one length",
+    )
+    parser.add_argument(
+        "--segment",
+        type=float,
+        default=SEGMENT,
+        metavar="SECONDS",
+        help=f"with --waveform: length of a chunk, {SEGMENTS[0]:g} to {SEGMENTS[1]:g}; shorter "
+        f"ones need less memory (default: {SEGMENT:g})",
+    )
 
 
 def run(args):
     """Export, and report how well the masks agree."""
     require_file_name(Path(args.out))
-    difference = export_model(args.model, args.out, args.format)
-    print(f"{args.out}: written, and its masks agree with the model's to {difference:.1g}")
+    difference = export_model(args.model, args.out, args.format, args.waveform, args.segment)
+    outputs = "sources" if args.waveform else "masks"
+    print(f"{args.out}: written, and its {outputs} agree with the model's to {difference:.1g}")

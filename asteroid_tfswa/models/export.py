@@ -1,10 +1,12 @@
 """Models for other users and programs: half the size, or as TorchScript, torch.export or ONNX.
 
-All but the first hold the network without the STFT and its inverse. Each carries a text
-"model.json": what is saved with the model except its weights, and how to use the network.
+All but the first hold the network without the STFT and its inverse, unless an ONNX file takes
+waveforms. Each carries a text "model.json": what is saved with the model except its weights, and
+how to use the network.
 """
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -14,11 +16,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from asteroid_tfswa.arguments import refusal
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.card import read_test_scores
 from asteroid_tfswa.models.loading import find_model_file, load_model_file, network_weights
+from asteroid_tfswa.models.waveform import WaveformNetwork
+from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT, SEGMENTS
 
 METADATA = "model.json"
 # Units of `time_unit` that a network is traced with. With fewer, some stage has a single window,
@@ -26,8 +31,8 @@ METADATA = "model.json"
 N_UNITS = 3
 
 
-def export_model(model_file, out, format="half"):
-    """Write a model in another format, after a check that its masks agree with the model's.
+def export_model(model_file, out, format="half", waveform=False, segment=SEGMENT):
+    """Write a model in another format, after a check that its output agrees with the model's.
 
     Args:
         model_file (str or Path): what `TFSWAUNet.from_pretrained` takes.
@@ -37,20 +42,28 @@ def export_model(model_file, out, format="half"):
             ``"onnx"``: the network alone, in float32. TorchScript takes any number of maps of any
             length; the others one, of the lengths that `describe_network` gives.
             Default ``"half"``.
+        waveform (bool): for ``"onnx"``: the whole model, with the STFT and its inverse, for
+            mixtures of one length; see `describe_waveform`. Default False.
+        segment (float): that length in seconds, 0.01 to 600. Default 6.
 
     Returns:
-        float: by how much the masks of a noise differ: for ``"half"`` the root mean square as a
-        share of that of the masks, at most 1e-2; for the others the largest difference as a share
-        of the largest mask, at most 1e-4.
+        float: by how much the masks of a noise differ, or with `waveform` its sources: for
+        ``"half"`` the root mean square as a share of that of the masks, at most 1e-2; for the
+        others the largest difference as a share of the largest value, at most 1e-4.
 
     Raises:
         InputError: if the model cannot be read, `out` is a folder or the model itself, a package is
-            missing, or the masks differ by more.
+            missing, an option is out of range, or the outputs differ by more.
     """
     out = Path(out)
     if format not in FORMATS:
         raise InputError(f"format: {format!r} is unknown; choose from {', '.join(FORMATS)}")
+    if waveform and format != "onnx":
+        raise InputError(f"waveform: only the format onnx holds the STFT, not {format}")
+    if not SEGMENTS[0] <= segment <= SEGMENTS[1]:
+        raise refusal("segment", f"{SEGMENTS[0]:g} to {SEGMENTS[1]:g} seconds", segment)
     convert, measure, tolerance = FORMATS[format]
+    outputs = "sources" if waveform else "masks"
     steps = "{desc} {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="reading the model", bar_format=steps) as bar, torch.no_grad():
         file = find_model_file(model_file)
@@ -62,17 +75,22 @@ def export_model(model_file, out, format="half"):
         package = {"scores": read_test_scores(file), **package}
         bar.update()
         bar.set_description(f"converting to {format}")
+        if waveform:
+            length = max(round(segment * model.sample_rate), 2)
+            inputs = [_noise_waveform(model, length, seed) for seed in (0, 1)]
+            original = model.forward_waveforms
+            convert = functools.partial(_onnx_waveform, length=length)
+        else:
+            inputs = [_noise(model, n_units) for n_units in (N_UNITS, N_UNITS + 1)]
+            original = model.masker
         with _quiet_torch():
             data, network = convert(model, package)
         bar.update()
-        bar.set_description("comparing its masks with the model's")
-        difference = max(
-            measure(model.masker(x), network(x))
-            for x in (_noise(model, N_UNITS), _noise(model, N_UNITS + 1))
-        )
+        bar.set_description(f"comparing its {outputs} with the model's")
+        difference = max(measure(original(x), network(x)) for x in inputs)
         if not difference <= tolerance:  # NaN is refused as well
             raise InputError(
-                f"{out} is not written: as {format} the masks differ by {difference:.1g}, more "
+                f"{out} is not written: as {format} the {outputs} differ by {difference:.1g}, more "
                 f"than {tolerance:g}; train the model (untrained ones are that sensitive) or "
                 "use another format"
             )
@@ -119,6 +137,30 @@ def describe_network(model):
     }
 
 
+def describe_waveform(model, length):
+    """Say what an exported model with its STFT takes and gives, and how to join its chunks.
+
+    Args:
+        model (TFSWAUNet): the model.
+        length (int): samples of a chunk.
+
+    Returns:
+        dict: "chunk" and "overlap" in samples, "sample_rate" in Hz, "channels", "sources",
+        "latency" in seconds (a sample's output is known when its chunk is full), and "join", a
+        line.
+    """
+    return {
+        "chunk": length,
+        "overlap": round(length * OVERLAP),
+        "sample_rate": model.sample_rate,
+        "channels": model.in_channels,
+        "sources": model.sources,
+        "latency": length / model.sample_rate,
+        "join": "chunks begin every chunk - overlap samples and fade into each other over the "
+        "middle half of the overlap; the last one begins chunk samples before the end",
+    }
+
+
 def _half(model, package):
     weights = network_weights(package["state_dict"])
     # Biases and statistics of norms are few, and may be too large or too small for float16.
@@ -138,17 +180,37 @@ def _half(model, package):
 def _torchscript(model, package):
     network = torch.jit.trace(model.masker, _noise(model, N_UNITS), check_trace=False)
     file = io.BytesIO()
-    torch.jit.save(network, file, _extra_files={METADATA: _metadata(model, package)})
+    torch.jit.save(
+        network, file, _extra_files={METADATA: _metadata(package, network=describe_network(model))}
+    )
     return file.getvalue(), torch.jit.load(io.BytesIO(file.getvalue()))
 
 
 def _torch_export(model, package):
     file = io.BytesIO()
-    torch.export.save(_program(model), file, extra_files={METADATA: _metadata(model, package)})
+    torch.export.save(
+        _program(model),
+        file,
+        extra_files={METADATA: _metadata(package, network=describe_network(model))},
+    )
     return file.getvalue(), torch.export.load(io.BytesIO(file.getvalue())).module()
 
 
 def _onnx(model, package):
+    return _write_onnx(
+        lambda: _program(model), "map", "masks", _metadata(package, network=describe_network(model))
+    )
+
+
+def _onnx_waveform(model, package, length):
+    network = WaveformNetwork(model, length).eval()
+    about = _metadata(package, waveform=describe_waveform(model, length))
+    wav = _noise_waveform(model, length, seed=0)
+    return _write_onnx(lambda: torch.export.export(network, (wav,)), "mixture", "sources", about)
+
+
+def _write_onnx(program, input_name, output_name, about):
+    """Convert what `program` exports; return the file's bytes and a callable that runs them."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it
@@ -157,12 +219,12 @@ def _onnx(model, package):
             f"format: onnx needs the package {err.name}: pip install 'asteroid-tfswa[onnx]'"
         ) from err
     onnx = torch.onnx.export(
-        _program(model), input_names=["map"], output_names=["masks"], dynamo=True, verbose=False
+        program(), input_names=[input_name], output_names=[output_name], dynamo=True, verbose=False
     )
-    onnx.model.metadata_props[METADATA] = _metadata(model, package)
+    onnx.model.metadata_props[METADATA] = about
     data = onnx.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return data, lambda x: torch.from_numpy(session.run(["masks"], {"map": x.numpy()})[0])
+    return data, lambda x: torch.from_numpy(session.run([output_name], {input_name: x.numpy()})[0])
 
 
 def _rms(masks, others):
@@ -211,6 +273,12 @@ def _noise(model, n_units):
     return noise.abs() if model.mask_type == "magnitude" else noise
 
 
-def _metadata(model, package):
+def _noise_waveform(model, length, seed):
+    """A white noise, (1, in_channels, length)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, model.in_channels, length, generator=generator) / 4
+
+
+def _metadata(package, **uses):
     about = {key: value for key, value in package.items() if key != "state_dict"}
-    return json.dumps({**about, "network": describe_network(model)}, indent=1, default=str)
+    return json.dumps({**about, **uses}, indent=1, default=str)
