@@ -36,6 +36,7 @@ setup(
         "pyyaml",
         "tqdm",
         "tensorboard",  # training logs
+        "matplotlib",  # curves of a training run as PNG
     ],
     entry_points={
         "console_scripts": ["asteroid-tfswa=asteroid_tfswa_cli:main"],

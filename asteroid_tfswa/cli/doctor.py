@@ -32,6 +32,7 @@ PACKAGES = (
     ("pyyaml", "yaml", None),
     ("tqdm", "tqdm", None),
     ("tensorboard", "tensorboard", None),
+    ("matplotlib", "matplotlib.figure", None),
     ("requests", "requests", None),
     ("setuptools", "pkg_resources", None),
     ("museval", "museval", "scoring"),

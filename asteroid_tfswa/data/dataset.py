@@ -141,57 +141,6 @@ class TrainSegments(Dataset):
             out[:] = change(wave, self.n_samples, **tempo)
 
 
-class ValidChunks(Dataset):
-    """Whole songs cut into consecutive chunks, in order; the last of a song is padded with zeros.
-
-    Args:
-        songs (list of Song): each with a mixture and all of `sources`.
-        sources (list of str): the stems to separate, in the order of the targets.
-        segment (float): length of a chunk in seconds. Default 6.0.
-        sample_rate (int): of the songs, in Hz. Default 44100.
-
-    Raises:
-        InputError: if there are no songs, or a song lacks a source.
-    """
-
-    def __init__(self, songs, sources, segment=6.0, sample_rate=44100):
-        check_songs(songs, sources)
-        self.songs = list(songs)
-        self.sources = list(sources)
-        self.sample_rate = sample_rate
-        self.n_samples = n_samples_of(segment, sample_rate)
-        self.chunks = [
-            (index, start)
-            for index, song in enumerate(self.songs)
-            for start in range(0, song.n_samples, self.n_samples)
-        ]
-
-    def __len__(self):
-        return len(self.chunks)
-
-    def __getitem__(self, number):
-        """Read chunk `number`.
-
-        Returns:
-            tuple: mixture (n_channels, time) and targets (n_src, n_channels, time) as float32
-            tensors, the index of the song, the sample of it that is the chunk's first, and how
-            many of the samples are the song's. Numbers beyond the last chunk give silence, with 0
-            samples of a song, see `ShardSampler`.
-        """
-        if number >= len(self.chunks):
-            silence = torch.zeros(1 + len(self.sources), self.songs[0].n_channels, self.n_samples)
-            return silence[0], silence[1:], 0, 0, 0
-        index, start = self.chunks[number]
-        song = self.songs[index]
-        n_valid = min(self.n_samples, song.n_samples - start)
-        paths = [song.mixture] + [song.stems[name] for name in self.sources]
-        waves = np.zeros((len(paths), self.n_samples, song.n_channels), dtype=np.float32)
-        for wave, path in zip(waves, paths):
-            read_into(wave[:n_valid], path, start, song)
-        waves = torch.from_numpy(waves).transpose(1, 2)  # (1 + n_src, n_channels, time)
-        return waves[0], waves[1:], index, start, n_valid
-
-
 class EpochSampler(Sampler):
     """The numbers of the items that this process draws in this epoch.
 
@@ -229,30 +178,6 @@ class EpochSampler(Sampler):
         start = self.epoch * self.epoch_size
         n_done = self._start[1] if self.epoch == self._start[0] else 0
         return iter(range(start + rank, start + len(self) * world, world)[n_done:])
-
-
-class ShardSampler(Sampler):
-    """Every item of a data set exactly once over all processes, dealt to them in turn.
-
-    All get equally many, since the network may have collective operations: the last numbers can be
-    beyond the end of the data set, which is silence (see `ValidChunks`). Nothing is repeated.
-
-    Args:
-        n_items (int): length of the data set.
-    """
-
-    def __init__(self, n_items):
-        self.n_items = n_items
-
-    def _numbers(self):
-        rank, world = rank_and_world()
-        return range(rank, -(-self.n_items // world) * world, world)
-
-    def __len__(self):
-        return len(self._numbers())
-
-    def __iter__(self):
-        return iter(self._numbers())
 
 
 def check_songs(songs, sources):

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from asteroid_tfswa.data.musdb18 import license_notice
+from asteroid_tfswa.engine.validation import better
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.torch_files import load_torch_file
@@ -133,15 +134,17 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         path (Path): of `best.ckpt`.
-        monitor (str): the logged number whose highest value is best.
+        monitor (str): the logged number that chooses the best epoch.
+        valid_every (int): epochs between two validations.
     """
 
-    def __init__(self, path, monitor):
+    def __init__(self, path, monitor, valid_every):
         super().__init__(
             dirpath=path.parent,
             filename=path.stem,
             monitor=monitor,
-            mode="max",
+            mode=better(monitor),
+            every_n_epochs=valid_every,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
@@ -161,9 +164,9 @@ class BestCheckpoint(ModelCheckpoint):
 def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
     """Write the model of the best epoch, as `from_pretrained` reads it.
 
-    Besides what `model.serialize()` returns, the file has "training_config", "metrics" ("val_loss",
-    "val_usdr" and "epoch", counted from 1), "n_epochs", "data_fingerprint" and, under the names of
-    Asteroid's published models, "dataset", "task" and "licenses".
+    Besides what `model.serialize()` returns, the file has "training_config", "metrics" (those of
+    `Validation.results`, and "epoch", counted from 1), "n_epochs", "data_fingerprint" and, under
+    the names of Asteroid's published models, "dataset", "task" and "licenses".
 
     Args:
         model (asteroid.models.base_models.BaseModel): has the best weights and is on the

@@ -3,9 +3,12 @@
 import contextlib
 import threading
 
+import numpy as np
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.page.pictures import colours, spectrogram
 
 
 class RunLogger(TensorBoardLogger):
@@ -26,6 +29,27 @@ class RunLogger(TensorBoardLogger):
         """
         with self._named():
             super().log_metrics(metrics, step)
+
+    def log_song(self, data, targets, estimates, step):
+        """Write the stems of a song as audio (mono) and spectrograms.
+
+        Args:
+            data (ValidChunks): has the names of the stems and the sample rate.
+            targets (np.ndarray): (n_src, n_channels, time).
+            estimates (np.ndarray): same shape.
+            step (int): optimizer step.
+
+        Raises:
+            InputError: see `log_metrics`.
+        """
+        with self._named():
+            for stem, *waves in zip(data.sources, targets, estimates):
+                powers = [spectrogram(wave.T, data.sample_rate) for wave in waves]
+                picture = np.concatenate([colours(p, powers[0].max()) for p in powers])
+                self.experiment.add_image(f"{stem}/both", picture, step, dataformats="HWC")
+                for name, wave in zip(("reference", "estimate"), waves):
+                    mono = torch.from_numpy(wave.mean(0, keepdims=True)).clamp(-1, 1)
+                    self.experiment.add_audio(f"{stem}/{name}", mono, step, data.sample_rate)
 
     def save(self):
         """Write buffered numbers; raises like `log_metrics`."""

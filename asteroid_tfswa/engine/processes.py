@@ -154,7 +154,12 @@ class Loader(DataLoader):
     """A DataLoader whose workers obey their parent alone, and end with it.
 
     It draws nothing from torch's global generator, whose state then depends on the model alone.
+
+    Attributes:
+        seconds_waited (float): how long batches were waited for so far.
     """
+
+    seconds_waited = 0.0
 
     def __init__(self, dataset, **options):
         generator = torch.Generator().manual_seed(0)  # of the seeds of workers, which draw nothing
@@ -162,4 +167,16 @@ class Loader(DataLoader):
 
     def __iter__(self):
         with signals_blocked():  # workers inherit the mask
-            return super().__iter__()
+            batches = super().__iter__()
+        return self._timed(batches)
+
+    def _timed(self, batches):
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.seconds_waited += time.perf_counter() - start
+            yield batch

@@ -10,10 +10,14 @@ class RunProgress(ProgressBar):
     """One progress bar for the whole run, and one line for each completed epoch.
 
     The time left includes validation. If the output is not a terminal, only the lines are written.
+
+    Args:
+        meter (Meter): measures the epochs; comes before this among the callbacks.
     """
 
-    def __init__(self):
+    def __init__(self, meter):
         super().__init__()
+        self._meter = meter
         self._enabled = True
         self._bar = None
 
@@ -59,11 +63,17 @@ class RunProgress(ProgressBar):
         epoch, metrics = trainer.current_epoch + 1, trainer.callback_metrics
         seconds = time.monotonic() - self._start
         left = seconds / (epoch - self._first_epoch) * (trainer.max_epochs - epoch)
-        self._bar.write(
-            f"epoch {epoch}/{trainer.max_epochs}: loss {metrics['train_loss']:.5f}, "
-            f"val_loss {metrics['val_loss']:.5f}, val_usdr {metrics['val_usdr']:.2f} dB, "
-            f"{tqdm.format_interval(left)} left"
-        )
+        parts = [f"loss {metrics['train_loss']:.5f}"]
+        if epoch % trainer.check_val_every_n_epoch == 0:
+            monitor = pl_module.config["validation"]["monitor"]
+            parts.append(f"val_loss {metrics['val_loss']:.5f}")
+            for name in dict.fromkeys(("val_usdr", monitor)):
+                if name != "val_loss":
+                    parts.append(f"{name} {metrics[name]:.2f} dB")
+        if "segments_per_second" in self._meter.epoch:  # not if the run continued with validation
+            parts.append(f"{self._meter.epoch['segments_per_second']:.3g} segments/s")
+        parts.append(f"{tqdm.format_interval(left)} left")
+        self._bar.write(f"epoch {epoch}/{trainer.max_epochs}: {', '.join(parts)}")
 
     def on_train_end(self, trainer, pl_module):
         """Close the bar."""

@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "save_every_steps",
     "save_every_minutes",
     "keep_checkpoints",
+    "log_audio_every",
 )
 
 
@@ -171,8 +172,8 @@ class ExpDir:
 
     def _model_is_best(self, score):
         try:
-            metrics = load_torch_file(self.best_model)["metrics"]
-            return abs(metrics["val_usdr"] - score) < 1e-5 * abs(score)
+            found = load_torch_file(self.best_model)["metrics"][self.conf["validation"]["monitor"]]
+            return abs(found - score) < 1e-5 * abs(score)
         except (InputError, KeyError, TypeError):
             return False
 

@@ -10,17 +10,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from asteroid_tfswa.data.augment import StemBatch
 from asteroid_tfswa.devices import over_ranks, rank_and_world
 from asteroid_tfswa.engine.guard import StepGuard
-from asteroid_tfswa.engine.validation import SongScores
+from asteroid_tfswa.engine.validation import Validation
 from asteroid_tfswa.errors import InputError
+
+PREVIEW = 10.0  # seconds of a song that are logged as audio
 
 
 class MusicSystem(System):
     """Trains a model that turns a mixture into stems, and validates it on whole songs.
 
-    Validation gives `val_loss`, the training loss per sample of the validation songs, `val_usdr`
-    and `val_csdr`, see `SongScores`. All are exact over all songs, and the same on every process.
-    Steps whose loss or gradient is not finite are skipped, see `StepGuard`, and counted in
-    `skipped_steps`; that batch is logged with the loss before.
+    Validation gives the numbers of `Validation.results`, those that `separate` and `score` would
+    give; they are the same on every process. Steps whose loss or gradient is not finite are
+    skipped, see `StepGuard`, and counted in `skipped_steps`; that batch is logged with the loss
+    before.
 
     Args:
         model (torch.nn.Module): (batch, n_channels, time) -> (batch, n_src, n_channels, time).
@@ -149,46 +151,50 @@ class MusicSystem(System):
     def on_validation_epoch_start(self):
         """Reset the sums, and make all processes validate, and save, the same model."""
         self.share_statistics()
-        self.loss_and_samples = torch.zeros(2, dtype=torch.float64, device=self.device)
-        data = self.val_loader.dataset
-        self.scores = SongScores(data.songs, len(data.sources), data.sample_rate, self.device)
+        data, n_preview = self.val_loader.dataset, 0
+        every, epoch = self.config["validation"]["log_audio_every"], self.current_epoch + 1
+        if every and epoch // self.config["validation"]["valid_every"] % every == 0:
+            n_preview = round(PREVIEW * data.sample_rate)
+        self.validation = Validation(data, self.device, n_preview)
 
     def validation_step(self, batch, batch_nb):
-        """Add a batch of chunks to the sums.
+        """Add a batch of chunks.
 
         Args:
-            batch (tuple of torch.Tensor): mixture, targets, song indices, first samples and
-                numbers of valid samples, see `ValidChunks`.
+            batch (tuple of torch.Tensor): mixture, targets and numbers of the chunks, see
+                `ValidChunks`.
             batch_nb (int): number of the batch.
         """
-        mixture, targets, song, start, n_valid = batch
+        mixture, targets, numbers = batch
         estimates = self._estimate(mixture, targets)
-        n_chunks, time = len(mixture), mixture.shape[-1]
-        valid = torch.arange(time, device=self.device) < n_valid[:, None]  # (batch, time)
-        estimates = estimates * valid[:, None, None]  # the targets are zero there too
-        # The loss is a mean over the padded chunks, where the padding adds nothing to the sum.
-        loss_sum = self._loss(estimates, targets).double() * n_chunks * time
-        self.loss_and_samples += torch.stack([loss_sum, n_valid.sum()])
-        self.scores.add(targets, estimates, song.tolist(), start.tolist())
+        self.validation.add(numbers.tolist(), targets, estimates, self._loss)
 
     def on_validation_epoch_end(self):
-        """Log `val_loss`, `val_usdr` and `val_csdr`.
+        """Log the numbers of the validation.
 
         Raises:
-            InputError: if the loss is not a finite number, or every stem is silent.
+            InputError: if the loss is not a finite number, every stem is silent, or the number that
+                chooses the best epoch is undefined.
         """
-        loss_sum, n_samples = over_ranks(self.loss_and_samples).tolist()
-        if not math.isfinite(loss_sum):
+        metrics, monitor = self.validation.results(), self.config["validation"]["monitor"]
+        if not math.isfinite(metrics["val_loss"]):
             self._refuse("val_loss is not a finite number")
-        scores = self.scores.results()
-        if "val_usdr" not in scores:
+        if "val_usdr" not in metrics:
             raise InputError(
                 f"sources: {', '.join(self.val_loader.dataset.sources)} silent in every validation "
                 "song; validate on songs that have them"
             )
-        self.metrics = {"val_loss": loss_sum / n_samples, **scores}
+        if monitor not in metrics:
+            raise InputError(
+                f"monitor: {monitor} is undefined, as the stem is silent in every validation song; "
+                "choose val_usdr, or validate on songs that have it"
+            )
+        self.metrics = metrics
         # The values are equal on all processes already; their mean changes nothing.
         self.log_dict(self.metrics, sync_dist=True)
+        if self.validation.preview and self.logger is not None:
+            pieces = torch.cat(self.validation.preview, dim=-1)  # (2, n_src, n_channels, time)
+            self.logger.log_song(self.val_loader.dataset, *pieces.numpy(), self.global_step)
 
     def on_save_checkpoint(self, checkpoint):
         """Save the configuration, the data's fingerprint and the last validation's numbers."""

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import default_convert
 
 from asteroid_tfswa.data.augment import Augment
-from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
+from asteroid_tfswa.data.dataset import EpochSampler, TrainSegments
 from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.checkpoints import (
     BestCheckpoint,
@@ -22,10 +22,13 @@ from asteroid_tfswa.engine.checkpoints import (
     load_best_model,
     save_best_model,
 )
+from asteroid_tfswa.engine.chunks import ChunkBatches, ValidChunks
 from asteroid_tfswa.engine.failures import explain
+from asteroid_tfswa.engine.history import History, draw_curves
 from asteroid_tfswa.engine.launchers import place
 from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.losses import get_loss
+from asteroid_tfswa.engine.meter import Meter
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
 from asteroid_tfswa.engine.processes import Loader, StopCallback, make_strategy
 from asteroid_tfswa.engine.progress import RunProgress
@@ -34,6 +37,7 @@ from asteroid_tfswa.engine.sharding import ShardedSystem
 from asteroid_tfswa.engine.signals import StopSignals, signals_blocked
 from asteroid_tfswa.engine.states import StateCheckpoint
 from asteroid_tfswa.engine.system import MusicSystem
+from asteroid_tfswa.engine.validation import check_validation
 from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
@@ -43,10 +47,11 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
     """Train a model, or continue its training run.
 
     `exp_dir` gets `conf.yml`, `checkpoints/` with the best epoch and the last states, `logs/` for
-    TensorBoard, and `best_model.pth`, the model of the epoch with the highest uSDR on the
-    validation songs (see `MusicSystem`). Unlike the loss, uSDR is comparable between losses and
-    weighs quiet stems and songs like loud ones. If `exp_dir` has a state, training continues from
-    it exactly as if it had not stopped; a complete run is left as it is.
+    TensorBoard, `history.csv` and `curves.png` with the numbers of each epoch, and
+    `best_model.pth`, the model of the best epoch, by the number of the validation songs that
+    `monitor` names (see `MusicSystem`). Unlike the loss, uSDR, the default, is comparable between
+    losses and weighs quiet stems and songs like loud ones. If `exp_dir` has a state, training
+    continues from it exactly as if it had not stopped; a complete run is left as it is.
 
     With several devices each has a process of its own, a copy of the command that called this.
     While it runs, signals are handled here: they save the state after the current optimizer step.
@@ -62,8 +67,9 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
             max_skipped_steps, init_from, freeze) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
-            valid_segment, compile: whether the model goes through `torch.compile`,
-            save_every_steps, save_every_minutes, keep_checkpoints); others are saved with it.
+            compile: whether the model goes through `torch.compile`, save_every_steps,
+            save_every_minutes, keep_checkpoints) and "validation" (valid_segment, valid_overlap,
+            valid_every, valid_seconds, monitor, log_audio_every); others are saved with it.
             `batch_size` is per device, `epoch_size` counts the items of an epoch over all devices,
             `gradient_clipping` is the largest norm (0: none).
         exp_dir (str or Path): folder of this run.
@@ -114,6 +120,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
                     folder.write_conf()
                 fit(system, conf, folder, hardware, start.checkpoint, stop)
                 epochs_done = training["epochs"]
+                if is_first:
+                    draw_curves(folder.path)
         finally:
             with stop.held():
                 if is_first and folder.best.exists():
@@ -178,6 +186,8 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         InputError: if the configuration, the data and the model do not fit each other.
     """
     c, training, optim = conf["data"], conf["training"], conf["optim"]
+    validation = conf["validation"]
+    check_validation(validation, c["sources"], training["epochs"])
     fits = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
     fits["in_channels"] = (model.in_channels, data.n_channels)
     fits["sources"] = (list(c["sources"]), list(model.sources))
@@ -185,7 +195,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         if any(value != values[0] for value in values):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
     loss = get_loss(training["loss"])
-    for key, seconds in (("segment", c["segment"]), ("valid_segment", training["valid_segment"])):
+    for key, seconds in (("segment", c["segment"]), ("valid_segment", validation["valid_segment"])):
         loss.check_length(int(seconds * c["sample_rate"]), key)
     train_set = TrainSegments(
         data.splits["train"],
@@ -197,10 +207,15 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         augment=Augment(**conf["augment"]),
     )
     valid_set = ValidChunks(
-        data.splits["valid"], c["sources"], training["valid_segment"], c["sample_rate"]
+        data.splits["valid"],
+        c["sources"],
+        segment=validation["valid_segment"],
+        overlap=validation["valid_overlap"],
+        seconds=validation["valid_seconds"],
+        sample_rate=c["sample_rate"],
     )
+    batch_size = training["batch_size"]
     loading = {
-        "batch_size": training["batch_size"],
         "num_workers": c["num_workers"],
         "persistent_workers": c["num_workers"] > 0,
         "pin_memory": torch.cuda.is_available(),
@@ -217,12 +232,13 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         loss,
         Loader(
             train_set,
+            batch_size=batch_size,
             sampler=EpochSampler(len(train_set)),
             drop_last=True,
             collate_fn=default_convert,  # batches are made already
             **loading,
         ),
-        Loader(valid_set, sampler=ShardSampler(len(valid_set)), **loading),
+        Loader(valid_set, batch_sampler=ChunkBatches(valid_set, batch_size), **loading),
         make_scheduler(
             optimizer, steps_per_epoch, training["epochs"], **{key: optim[key] for key in schedule}
         ),
@@ -243,7 +259,8 @@ def make_trainer(conf, folder, hardware, stop):
     Returns:
         pytorch_lightning.Trainer: for the epochs of the configuration.
     """
-    training, decay = conf["training"], conf["optim"]["ema_decay"]
+    training, validation = conf["training"], conf["validation"]
+    decay, meter = conf["optim"]["ema_decay"], Meter(training["batch_size"])
     return pl.Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
@@ -256,16 +273,19 @@ def make_trainer(conf, folder, hardware, stop):
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        check_val_every_n_epoch=validation["valid_every"],
         log_every_n_steps=10,
         logger=RunLogger(folder.path),
         plugins=[SafeCheckpointIO(stop.signals, training["keep_checkpoints"])],
         callbacks=[
             stop,
             *([ExponentialAverage(decay)] if decay else []),
-            RunProgress(),
+            meter,
+            History(folder.path, meter),
+            RunProgress(meter),
             LearningRateMonitor(logging_interval="step"),
             # The best epoch first, so that the state remembers it.
-            BestCheckpoint(folder.best, MusicSystem.default_monitor),
+            BestCheckpoint(folder.best, validation["monitor"], validation["valid_every"]),
             StateCheckpoint(
                 folder.last,
                 stop.signals,

@@ -49,10 +49,30 @@ def write_picture(path, power, loudest):
         power (np.ndarray): the result of `spectrogram`.
         loudest (float): power of the lightest colour.
     """
-    level = 10 * np.log10(np.maximum(power, 1e-30) / max(loudest, 1e-30))
-    steps = np.clip((level + RANGE) / RANGE * 255, 0, 255).astype(np.uint8)
-    anchors = np.linspace(0, 255, len(COLOURS))
-    palette = np.stack([np.interp(np.arange(256), anchors, c) for c in zip(*COLOURS)], axis=1)
-    picture = Image.fromarray(steps, mode="P")
-    picture.putpalette(palette.astype(np.uint8).tobytes())
+    picture = Image.fromarray(_steps(power, loudest), mode="P")
+    picture.putpalette(_palette().tobytes())
     picture.save(path, format="PNG", optimize=True)
+
+
+def colours(power, loudest):
+    """Colour a spectrogram.
+
+    Args:
+        power (np.ndarray): the result of `spectrogram`.
+        loudest (float): power of the lightest colour.
+
+    Returns:
+        np.ndarray: (HEIGHT, WIDTH, 3), uint8.
+    """
+    return _palette()[_steps(power, loudest)]
+
+
+def _steps(power, loudest):
+    level = 10 * np.log10(np.maximum(power, 1e-30) / max(loudest, 1e-30))
+    return np.clip((level + RANGE) / RANGE * 255, 0, 255).astype(np.uint8)
+
+
+def _palette():
+    anchors = np.linspace(0, 255, len(COLOURS))
+    palette = [np.interp(np.arange(256), anchors, c) for c in zip(*COLOURS)]
+    return np.stack(palette, axis=1).astype(np.uint8)

@@ -34,21 +34,62 @@ def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0):
     Yields:
         torch.Tensor: sources, (n_src, chan, time) each, together as long as the input.
     """
-    fade_in = _fade_in(n_overlap)
-    tail = None  # the faded end of the previous chunk
+    join = Joiner(n_overlap)
     for batch in _batches(_cut(blocks, size, size - n_overlap, n_overlap, offset), batch_size):
         out = run(torch.stack([chunk.audio for chunk in batch]))  # (batch, n_src, chan, time)
         for chunk, sources in zip(batch, out):
-            sources = sources[..., chunk.begin : chunk.end]
-            if tail is not None:
-                sources[..., :n_overlap] *= fade_in
-                sources[..., :n_overlap] += tail
-            if chunk.is_last:
-                yield sources
-            else:
-                length = sources.shape[-1] - n_overlap
-                tail = sources[..., length:] * fade_in.flip(0)
-                yield sources[..., :length]
+            yield join(sources[..., chunk.begin : chunk.end], chunk.is_last)
+
+
+class Joiner:
+    """Lets consecutive chunks fade into each other.
+
+    Args:
+        n_overlap (int): samples that a chunk shares with the next.
+    """
+
+    def __init__(self, n_overlap):
+        self.n_overlap = n_overlap
+        self.fade_in = _fade_in(n_overlap)
+        self.tail = None  # the faded end of the previous chunk
+
+    def __call__(self, sources, is_last):
+        """Add the next chunk.
+
+        Args:
+            sources (torch.Tensor): (n_src, chan, time), changed in place; begins with the overlap.
+            is_last (bool): whether the audio ends with this chunk.
+
+        Returns:
+            torch.Tensor: what is final now: up to the overlap with the next chunk, if any.
+        """
+        fade_in = self.fade_in.to(sources.device)
+        if self.tail is not None:
+            sources[..., : self.n_overlap] *= fade_in
+            sources[..., : self.n_overlap] += self.tail
+        if is_last:
+            self.tail = None
+            return sources
+        length = sources.shape[-1] - self.n_overlap
+        self.tail = sources[..., length:] * fade_in.flip(0)
+        return sources[..., :length]
+
+
+def chunk_places(n_samples, size, n_overlap):
+    """Find where `overlap_add` cuts audio of known length.
+
+    Args:
+        n_samples (int): samples of the audio.
+        size (int): samples of a chunk.
+        n_overlap (int): samples that a chunk shares with the next.
+
+    Returns:
+        list of tuple of int: for each chunk its first sample, and the first whose output is used.
+    """
+    hop = size - n_overlap
+    used = [i * hop for i in range(1 + max(0, -(-(n_samples - size) // hop)))]
+    last = max(0, min(used[-1], n_samples - size))
+    return list(zip([*used[:-1], last], used))
 
 
 def _fade_in(n):

@@ -6,7 +6,8 @@ from torch import distributed
 from torch.utils.data import DataLoader, default_convert
 
 from asteroid_tfswa.data.augment import Augment
-from asteroid_tfswa.data.dataset import EpochSampler, ShardSampler, TrainSegments, ValidChunks
+from asteroid_tfswa.data.dataset import EpochSampler, TrainSegments
+from asteroid_tfswa.data.reading import read_segment
 from asteroid_tfswa.data.songs import Song
 from asteroid_tfswa.errors import InputError
 
@@ -197,27 +198,7 @@ def test_problems_name_the_song_or_file(songs):
     with pytest.raises(InputError, match="'piano' is not among the stems of the song 'song1'"):
         TrainSegments(songs, ["piano"], sample_rate=RATE)
     with pytest.raises(InputError, match="none to train or validate on"):
-        ValidChunks([], SOURCES)
-    path = songs[0].stems["bass"]
-    wave, _ = soundfile.read(path)
-    soundfile.write(path, wave[:1200], RATE, subtype="FLOAT")
-    chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
-    with pytest.raises(InputError, match="bass.wav: ends before sample 2000"):
-        chunks[1]
-
-
-def test_chunks_are_the_whole_songs(tmp_path):
-    songs = [make_song(tmp_path, 1, n_samples=2300), make_song(tmp_path, 2, n_samples=1000)]
-    chunks = ValidChunks(songs, SOURCES, 1.0, RATE)
-    items = [chunks[number] for number in range(len(chunks))]
-    chunks = [(song, start, n) for _, _, song, start, n in items]
-    assert chunks == [(0, 0, 1000), (0, 1000, 1000), (0, 2000, 300), (1, 0, 1000)]
-    whole = torch.cat([targets for _, targets, *_ in items[:3]], dim=-1)
-    vocals, _ = soundfile.read(songs[0].stems["vocals"], dtype="float32")
-    assert np.array_equal(whole[0, :, :2300].T.numpy(), vocals)
-    assert not whole[..., 2300:].any()
-    mixture, _ = soundfile.read(songs[1].mixture, dtype="float32")
-    assert np.array_equal(items[3][0].T.numpy(), mixture)
+        TrainSegments([], SOURCES, sample_rate=RATE)
 
 
 def shares(rank, world, port, queue):
@@ -228,7 +209,7 @@ def shares(rank, world, port, queue):
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
         epochs.append(list(sampler))
-    queue.put((rank, len(sampler), epochs, list(ShardSampler(7))))
+    queue.put((rank, len(sampler), epochs))
     distributed.barrier()
 
 
@@ -248,11 +229,10 @@ def test_processes_share_without_overlap():
     results = sorted(queue.get() for _ in processes)
     for process in processes:
         process.join(30)
-    assert [length for _, length, _, _ in results] == [3, 3, 3]
+    assert [length for _, length, _ in results] == [3, 3, 3]
     for epoch in (0, 1):
-        drawn = sorted(n for _, _, epochs, _ in results for n in epochs[epoch])
+        drawn = sorted(n for _, _, epochs in results for n in epochs[epoch])
         assert drawn == list(range(10 * epoch, 10 * epoch + 9))
-    assert [shard for *_, shard in results] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
 def test_a_sampler_starts_in_the_middle_of_an_epoch_once():
@@ -262,17 +242,6 @@ def test_a_sampler_starts_in_the_middle_of_an_epoch_once():
     assert list(sampler) == [8, 9] and len(sampler) == 5
     sampler.set_epoch(2)
     assert list(sampler) == [10, 11, 12, 13, 14]
-
-
-def test_a_process_without_chunks_gets_one_of_silence(tmp_path, monkeypatch):
-    monkeypatch.setattr("asteroid_tfswa.data.dataset.rank_and_world", lambda: (2, 3))
-    sampler = ShardSampler(2)
-    assert list(sampler) == [2] and len(sampler) == 1
-    mixture, targets, _, _, n_valid = ValidChunks(
-        [make_song(tmp_path, 1, 1500)], SOURCES, 1.0, RATE
-    )[2]
-    assert mixture.shape == (2, 1000) and targets.shape == (2, 2, 1000)
-    assert not mixture.any() and not targets.any() and n_valid == 0
 
 
 @pytest.mark.parametrize(
@@ -290,4 +259,4 @@ def test_a_file_replaced_after_preparation_is_named(songs, change, named):
     wave, rate = change(soundfile.read(path)[0])
     soundfile.write(path, wave, rate, subtype="FLOAT")
     with pytest.raises(InputError, match=f"bass.wav: .*{named}.* stage 0 again"):
-        ValidChunks(songs, SOURCES, 1.0, RATE)[1]
+        read_segment(path, 1000, 1000, songs[0])

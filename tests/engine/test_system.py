@@ -5,11 +5,14 @@ import pytest
 import soundfile
 import torch
 
+from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.engine.chunks import ValidChunks
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.scores.song import score_song
+from asteroid_tfswa.separate.stream import separate_wav
 from tests.engine import tiny
 
 
@@ -18,51 +21,58 @@ def data_dir(tmp_path):
     return tiny.make_data(tmp_path / "data")
 
 
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
 def silence(data_dir, song, stem):
     path = data_dir / "valid" / song / f"{stem}.wav"
     wave, rate = soundfile.read(path)
     soundfile.write(path, np.zeros_like(wave), rate, subtype="FLOAT")
 
 
-@pytest.mark.parametrize("valid_segment", [0.7, 5.0])
-def test_validation_is_exact_over_whole_songs(data_dir, tmp_path, valid_segment):
+@pytest.mark.parametrize("valid_segment, valid_overlap", [(0.7, 0.25), (0.5, 0.5), (2.0, 0.0)])
+def test_validation_is_what_separation_scores(
+    data_dir, tmp_path, make_model, valid_segment, valid_overlap
+):
+    """A song is shorter than the longest segment, and a stem is silent in it."""
     silence(data_dir, "e", "drums")
-    data, conf = read_prepared(data_dir), tiny.make_conf(epochs=1, valid_segment=valid_segment)
-    conf["training"]["batch_size"] = 2
-    torch.manual_seed(0)
-    model = tiny.TinyModel()
-    torch.nn.init.zeros_(model.conv.weight)  # a model without memory: chunks change nothing
-    with torch.no_grad():
-        model.conv.weight[:, :, 4] = torch.rand(4, 2)
-        model.conv.weight.requires_grad = False
-    path = train(model, data, conf, tmp_path / "exp", "cpu")
-    model = model.eval()
+    data = read_prepared(data_dir)
+    changes = {"valid_segment": valid_segment, "valid_overlap": valid_overlap, "batch_size": 3}
+    path = train(make_model(), data, tiny.make_conf(epochs=1, **changes), tmp_path / "exp", "cpu")
+    model = TFSWAUNet.from_pretrained(path).eval()
 
-    errors, n_samples, usdr, csdr = 0.0, 0, [], {stem: [] for stem in tiny.SOURCES}
+    usdr, csdr = ({stem: [] for stem in tiny.SOURCES} for _ in range(2))
     for song in data.splits["valid"]:
-        read = [soundfile.read(song.stems[s], dtype="float32")[0].T for s in tiny.SOURCES]
         mixture = torch.from_numpy(soundfile.read(song.mixture, dtype="float32")[0].T)
-        targets = torch.from_numpy(np.stack(read))
-        with torch.no_grad():
-            error = (model(mixture[None])[0] - targets).double()
-        scored = score_song(
-            targets.numpy(), {"model": (error.float() + targets).numpy()}, tiny.SOURCES, tiny.RATE
-        )
+        read = [soundfile.read(song.stems[s], dtype="float32")[0].T for s in tiny.SOURCES]
+        estimates = separate_wav(model, mixture, segment=valid_segment, overlap=valid_overlap)
+        scored = score_song(np.stack(read), {"model": estimates.numpy()}, tiny.SOURCES, tiny.RATE)
         for stem in scored["model"]["targets"]:
             values = [frame["metrics"]["SDR"] for frame in stem["frames"]]
             csdr[stem["name"]].append(np.median([v for v in values if v is not None]))
-        errors += error.abs().mean((0, 1)).sum().item()
-        n_samples += song.n_samples
-        for target, e in zip(targets.double(), error):
-            if song.name != "e" or target.any():
-                usdr.append(10 * np.log10((target.square().sum() / e.square().sum()).item()))
-    assert len(usdr) == 3  # the silent stem is left out
-    metrics = torch.load(path, weights_only=True)["metrics"]
-    assert metrics["val_loss"] == pytest.approx(errors / n_samples, rel=1e-5)
-    assert metrics["val_usdr"] == pytest.approx(np.mean(usdr), rel=1e-4)
+        for stem, value in scored["model"]["uSDR"].items():
+            usdr[stem] += [value] if value is not None else []
     assert {stem: len(values) for stem, values in csdr.items()} == {"vocals": 2, "drums": 1}
-    expected = np.mean([np.median(values) for values in csdr.values()])
-    assert metrics["val_csdr"] == pytest.approx(expected, abs=1e-4)
+    expected = {f"val_usdr/{stem}": np.mean(values) for stem, values in usdr.items()}
+    expected |= {f"val_csdr/{stem}": np.median(values) for stem, values in csdr.items()}
+    expected["val_usdr"] = np.mean(usdr["vocals"] + usdr["drums"])
+    expected["val_csdr"] = np.mean([np.median(values) for values in csdr.values()])
+    metrics = load(path)["metrics"]
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_validation_loss_is_the_mean_over_chunks(data_dir, tmp_path):
+    data = read_prepared(data_dir)
+    path = tiny.run(data_dir, tmp_path / "exp", epochs=1, batch_size=2)
+    model = tiny.TinyModel.from_pretrained(str(path)).eval()
+    chunks = ValidChunks(data.splits["valid"], tiny.SOURCES, 1.0, 0.25, sample_rate=tiny.RATE)
+    errors = []
+    for mixture, targets, _ in chunks:
+        with torch.no_grad():
+            errors.append((model(mixture[None])[0] - targets).abs().mean().item())
+    assert len(errors) == 5
+    assert load(path)["metrics"]["val_loss"] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
 def test_only_silence_to_validate_on_is_refused(data_dir, tmp_path):
@@ -71,6 +81,21 @@ def test_only_silence_to_validate_on_is_refused(data_dir, tmp_path):
             silence(data_dir, song, stem)
     with pytest.raises(InputError, match="silent in every validation song"):
         tiny.run(data_dir, tmp_path / "exp")
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"monitor": "val_sdr"}, "monitor: 'val_sdr' is unknown; choose from val_usdr, .*/drums"),
+        ({"monitor": "val_csdr/drums"}, "val_csdr/drums is undefined, as the stem is silent"),
+        ({"valid_every": 3}, "valid_every: 3 epochs, but there are 2"),
+    ],
+)
+def test_what_cannot_be_monitored_is_named(data_dir, tmp_path, changes, named):
+    for song in "de":
+        silence(data_dir, song, "drums")
+    with pytest.raises(InputError, match=named):
+        tiny.run(data_dir, tmp_path / "exp", **changes)
 
 
 def test_a_model_of_other_channels_is_named(data_dir, tmp_path):

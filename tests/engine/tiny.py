@@ -97,12 +97,19 @@ def make_conf(**changes):
             "compile": False,
             "loss": "l1",
             "seed": 3,
-            "valid_segment": 1.0,
             "strategy": "ddp",
             "num_nodes": 1,
             "save_every_minutes": 0.0,
             "save_every_steps": 0,
             "keep_checkpoints": 1,
+        },
+        "validation": {
+            "valid_segment": 1.0,
+            "valid_overlap": 0.25,
+            "valid_every": 1,
+            "valid_seconds": 0.0,
+            "monitor": "val_usdr",
+            "log_audio_every": 0,
         },
     }
     for key, value in changes.items():

@@ -1,0 +1,51 @@
+"""What a training run tells about itself: table, curves, log."""
+
+import csv
+
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.engine import tiny
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tiny.make_data(tmp_path_factory.mktemp("data"))
+
+
+def read(exp_dir):
+    with open(exp_dir / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
+    changes = {"valid_every": 2, "monitor": "val_loss", "epoch_size": 44, "log_audio_every": 1}
+    tiny.run(data_dir, tmp_path, epochs=3, **changes)
+    first, table = read(tmp_path), tmp_path / "history.csv"
+    # As if killed after a row was written and before its epoch was saved.
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
+    tiny.run(data_dir, tmp_path, epochs=4, **changes)
+    rows = read(tmp_path)
+    assert rows[:3] == first and [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["val_usdr/drums"]) for row in rows] == [False, True, False, True]
+    best = torch.load(tmp_path / "best_model.pth", weights_only=True)["metrics"]
+    losses = {int(row["epoch"]): float(row["val_loss"]) for row in rows if row["val_loss"]}
+    assert best["epoch"] == min(losses, key=losses.get)
+    assert best["val_loss"] == pytest.approx(losses[best["epoch"]])
+    for row in rows:
+        assert 0 <= float(row["waiting_share"]) < 1 and float(row["memory_gib"]) > 0.05
+        speed = 44 / float(row["seconds"])
+        assert float(row["segments_per_second"]) == pytest.approx(speed, rel=1e-3)
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size[0] > picture.size[1] > 100
+
+    log = EventAccumulator(str(tmp_path / "logs"), {"images": 0, "audio": 0}).Reload()
+    tags = log.Tags()
+    assert {"val_csdr/vocals", "segments_per_second", "waiting_share", "memory_gib"} < {
+        *tags["scalars"]
+    }
+    assert "drums/estimate" in tags["audio"] and "drums/both" in tags["images"]
+    assert [event.step for event in log.Images("drums/both")] == [22, 44]
+    assert log.Audio("drums/reference")[0].length_frames == int(2.3 * tiny.RATE)
