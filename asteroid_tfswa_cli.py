@@ -24,6 +24,7 @@ COMMANDS = {
     "info": "show what a model is: sources, network, training data, licence, scores",
     "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
     "publish": "make a folder of a trained model that is ready for a hub",
+    "check-data": "look through a data set before training on it",
     "recipe": "copy the training recipe to a folder",
     "compare": "compare runs: intervals, differences song by song, published results",
     "doctor": "show what works on this machine and what does not, with the remedy",
@@ -202,7 +203,7 @@ class _Version(argparse.Action):
 
 def _load_command(name):
     with importing():
-        return importlib.import_module(f"asteroid_tfswa.cli.{name}")
+        return importlib.import_module(f"asteroid_tfswa.cli.{name.replace('-', '_')}")
 
 
 def _load_doctor():

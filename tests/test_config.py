@@ -252,14 +252,14 @@ SENSIBLE = [
     (0, "pitch_min pitch_max time_mask_min limiter_min"),
     (-1, "pitch_min pitch_max"),
     (0, "gradient_clipping seed sep_overlap score_jobs tolerance ema_decay"),
-    (0, "save_every_minutes save_every_steps"),
-    ("", "init_from freeze"),
-    ("../x", "init_from freeze"),
+    (0, "save_every_minutes save_every_steps valid_overlap valid_seconds log_audio_every"),
+    ("", "init_from freeze monitor"),
+    ("../x", "init_from freeze monitor"),
     (["../x"], "freeze"),
     ([], "freeze"),
     (10**9, "split_seed seed"),
     (True, "compile gradient_checkpointing"),
-    ("abc", "sources init_from freeze"),
+    ("abc", "sources init_from freeze monitor"),
     (["abc"], "sources freeze"),
     ([1, 1, 1], "widths depths n_heads"),
 ]
@@ -292,7 +292,7 @@ def test_every_key_of_the_recipe_has_a_range_and_takes_its_ends(key):
     found = RANGES[key]
     if isinstance(DEFAULTS[key], bool):
         return
-    if key in ("init_from", "freeze"):  # any text
+    if key in ("init_from", "freeze", "monitor"):  # any text
         return
     assert found.names or found.choices or (found.low and found.high)
     if found.low and not found.count:

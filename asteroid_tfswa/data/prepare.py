@@ -123,7 +123,7 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
     stop, n_jobs = threading.Event(), n_jobs or usable_cores()
     rules = (options["sample_rate"], options["missing_stems"], options["tolerance"], stop)
     jobs = [(song, sources, *rules) for song, _ in songs]
-    checked = _in_parallel(check.check_song, jobs, "checking", n_jobs, stop)
+    checked = in_parallel(check.check_song, jobs, "checking", n_jobs, stop)
     n_channels = check.check_channels(checked)
     new = [song for song, (_, folder) in zip(checked, songs, strict=True) if not folder.exists()]
     require_space(data_dir, check.n_bytes(new, n_channels), "prepare the data")
@@ -134,7 +134,7 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
         (song, folder, known, n_channels, sources, options["mixture"], stop)
         for (song, folder), known in zip(songs, checked, strict=True)
     ]
-    _in_parallel(make_song, jobs, "preparing", n_jobs, stop)
+    in_parallel(make_song, jobs, "preparing", n_jobs, stop)
 
     entries = {split: [] for split in SPLITS}
     for song, folder in songs:
@@ -244,12 +244,25 @@ def _is_current(data, data_dir, options, sources):
     )
 
 
-def _in_parallel(function, jobs, description, n_jobs, stop):
+def in_parallel(function, jobs, description, n_jobs, stop):
     """Call `function(*job)` for all jobs in threads, under a progress bar.
 
     Threads are enough: libsndfile and ffmpeg do the work outside Python's lock. The others are
     finished even if a song cannot be used. Any other exception, such as Ctrl-C or a full disk, sets
     `stop` and ends the work.
+
+    Args:
+        function (callable): called with each job.
+        jobs (list of tuple): its arguments.
+        description (str): of the progress bar.
+        n_jobs (int): how many at a time.
+        stop (threading.Event): set to end the work.
+
+    Returns:
+        list: the results, in order.
+
+    Raises:
+        InputError: the first of those raised, once all jobs are done.
     """
     results, problems = [], []
     with ThreadPoolExecutor(n_jobs) as pool:
