@@ -30,6 +30,10 @@ class Meter(Callback):
         self.epoch = {}
         self._logged = self._begun = self._validation_start = None
 
+    def on_train_start(self, trainer, pl_module):
+        """Begin to measure; a run may continue in the middle of an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer, pl_module):
         """Begin to measure an epoch."""
         self._begun = self._logged = self._now(pl_module)

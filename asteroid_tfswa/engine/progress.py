@@ -13,11 +13,12 @@ class RunProgress(ProgressBar):
 
     Args:
         meter (Meter): measures the epochs; comes before this among the callbacks.
+        record (Record): gets the lines, too.
     """
 
-    def __init__(self, meter):
+    def __init__(self, meter, record):
         super().__init__()
-        self._meter = meter
+        self._meter, self._record = meter, record
         self._enabled = True
         self._bar = None
 
@@ -73,7 +74,9 @@ class RunProgress(ProgressBar):
         if "segments_per_second" in self._meter.epoch:  # not if the run continued with validation
             parts.append(f"{self._meter.epoch['segments_per_second']:.3g} segments/s")
         parts.append(f"{tqdm.format_interval(left)} left")
-        self._bar.write(f"epoch {epoch}/{trainer.max_epochs}: {', '.join(parts)}")
+        line = f"epoch {epoch}/{trainer.max_epochs}: {', '.join(parts)}"
+        self._bar.write(line)
+        self._record.line(line)
 
     def on_train_end(self, trainer, pl_module):
         """Close the bar."""

@@ -32,6 +32,7 @@ from asteroid_tfswa.engine.meter import Meter
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
 from asteroid_tfswa.engine.processes import Loader, StopCallback, make_strategy
 from asteroid_tfswa.engine.progress import RunProgress
+from asteroid_tfswa.engine.record import Record
 from asteroid_tfswa.engine.resume import ExpDir, Start, training_fingerprint
 from asteroid_tfswa.engine.sharding import ShardedSystem
 from asteroid_tfswa.engine.signals import StopSignals, signals_blocked
@@ -47,11 +48,12 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
     """Train a model, or continue its training run.
 
     `exp_dir` gets `conf.yml`, `checkpoints/` with the best epoch and the last states, `logs/` for
-    TensorBoard, `history.csv` and `curves.png` with the numbers of each epoch, and
-    `best_model.pth`, the model of the best epoch, by the number of the validation songs that
-    `monitor` names (see `MusicSystem`). Unlike the loss, uSDR, the default, is comparable between
-    losses and weighs quiet stems and songs like loud ones. If `exp_dir` has a state, training
-    continues from it exactly as if it had not stopped; a complete run is left as it is.
+    TensorBoard, `history.csv` and `curves.png` with the numbers of each epoch, `run.json` and
+    `train.log` with its starts and its lines, and `best_model.pth`, the model of the best epoch, by
+    the number of the validation songs that `monitor` names (see `MusicSystem`). Unlike the loss,
+    uSDR, the default, is comparable between losses and weighs quiet stems and songs like loud ones.
+    If `exp_dir` has a state, training continues from it exactly as if it had not stopped; a
+    complete run is left as it is.
 
     With several devices each has a process of its own, a copy of the command that called this.
     While it runs, signals are handled here: they save the state after the current optimizer step.
@@ -118,10 +120,13 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             if epochs_done < training["epochs"]:
                 if is_first:
                     folder.write_conf()
+                    continues = str(start) if start.checkpoint else ""
+                    Record(folder.path).start(continues, data, conf, hardware, fingerprint)
                 fit(system, conf, folder, hardware, start.checkpoint, stop)
                 epochs_done = training["epochs"]
                 if is_first:
                     draw_curves(folder.path)
+                    Record(folder.path).line("complete")
         finally:
             with stop.held():
                 if is_first and folder.best.exists():
@@ -282,7 +287,7 @@ def make_trainer(conf, folder, hardware, stop):
             *([ExponentialAverage(decay)] if decay else []),
             meter,
             History(folder.path, meter),
-            RunProgress(meter),
+            RunProgress(meter, Record(folder.path)),
             LearningRateMonitor(logging_interval="step"),
             # The best epoch first, so that the state remembers it.
             BestCheckpoint(folder.best, validation["monitor"], validation["valid_every"]),

@@ -1,12 +1,16 @@
 """What a training run tells about itself: table, curves, log."""
 
 import csv
+import importlib.metadata
+import json
+import subprocess
 
 import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from asteroid_tfswa.engine.record import git_state
 from tests.engine import tiny
 
 
@@ -38,6 +42,18 @@ def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
         assert 0 <= float(row["waiting_share"]) < 1 and float(row["memory_gib"]) > 0.05
         speed = 44 / float(row["seconds"])
         assert float(row["segments_per_second"]) == pytest.approx(speed, rel=1e-3)
+    starts = json.loads((tmp_path / "run.json").read_text())["starts"]
+    assert [start["continues"] for start in starts] == ["", "after epoch 3"]
+    assert starts[0]["versions"]["torch"] == importlib.metadata.version("torch")
+    assert starts[0]["data"]["songs"] == {"train": 3, "valid": 2, "test": 0}
+    assert starts[0]["seed"] == 3 and starts[0]["data"]["fingerprint"]
+    lines = [line.split(" ", 2)[2] for line in (tmp_path / "train.log").read_text().splitlines()]
+    assert [line.split(":")[0] for line in lines] == [
+        "starts from the first epoch",
+        *("epoch 1/3", "epoch 2/3", "epoch 3/3", "complete"),
+        *("starts after epoch 3", "epoch 4/4", "complete"),
+    ]
+    assert "val_loss" not in lines[1] and "val_loss" in lines[2] and " left" in lines[2]
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size[0] > picture.size[1] > 100
 
@@ -49,3 +65,19 @@ def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
     assert "drums/estimate" in tags["audio"] and "drums/both" in tags["images"]
     assert [event.step for event in log.Images("drums/both")] == [22, 44]
     assert log.Audio("drums/reference")[0].length_frames == int(2.3 * tiny.RATE)
+
+
+def test_commit_and_whether_it_was_changed(tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True)
+
+    assert git_state(tmp_path) is None
+    (tmp_path / "__init__.py").write_text("")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    state = git_state(tmp_path)
+    assert len(state["commit"]) == 40 and not state["dirty"]
+    (tmp_path / "__init__.py").write_text("changed")
+    assert git_state(tmp_path) == {**state, "dirty": True}

@@ -1,0 +1,116 @@
+"""What a training run was: how it was started, and what it said."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from asteroid_tfswa import __version__
+from asteroid_tfswa.files import atomic_write
+
+STARTS, LOG = "run.json", "train.log"
+PACKAGES = ("torch", "torchaudio", "pytorch-lightning", "asteroid", "numpy", "soundfile")
+
+
+class Record:
+    """Writes `run.json`, each start of a run, and `train.log`, the lines that it prints.
+
+    Args:
+        folder (Path): of the training run.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def start(self, continues, data, conf, hardware, fingerprint):
+        """Add a start to `run.json`.
+
+        Args:
+            continues (str): where the run continues; "" for a new one.
+            data (PreparedData): what it is trained on.
+            conf (dict): the configuration, which `conf.yml` has.
+            hardware (dict): of `place`.
+            fingerprint (str): of the data.
+        """
+        path, starts = self.folder / STARTS, []
+        if path.exists():
+            try:
+                starts = list(json.loads(path.read_text(encoding="utf-8"))["starts"])
+            except (ValueError, KeyError, TypeError):
+                starts = []  # damaged by hand; the record begins again
+        devices = {"accelerator": hardware["accelerator"], "n_devices": hardware["n_devices"]}
+        if hardware["accelerator"] == "gpu":
+            devices["names"] = [torch.cuda.get_device_name(i) for i in hardware["devices"]]
+        starts.append(
+            {
+                "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "continues": continues,
+                "versions": versions(),
+                "git": git_state(),
+                "devices": devices,
+                "precision": conf["training"]["precision"],
+                "seed": conf["training"]["seed"],
+                "data": {
+                    "name": data.name,
+                    "license": data.license,
+                    "songs": {split: len(songs) for split, songs in data.splits.items()},
+                    "fingerprint": fingerprint,
+                },
+            }
+        )
+        with atomic_write(path) as tmp:
+            tmp.write_text(json.dumps({"starts": starts}, indent=1) + "\n", encoding="utf-8")
+        self.line(f"starts {continues or 'from the first epoch'}")
+
+    def line(self, text):
+        """Add a line to `train.log`, with the time.
+
+        Args:
+            text (str): the line.
+        """
+        with open(self.folder / LOG, "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+
+def versions():
+    """Find the versions of what trains.
+
+    Returns:
+        dict: {name: version}, with "python" and "asteroid-tfswa".
+    """
+    found = {"asteroid-tfswa": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found | {"cuda": torch.version.cuda, "platform": sys.platform}
+
+
+def git_state(folder=Path(__file__).parent):
+    """Find the commit of a checkout.
+
+    Args:
+        folder (Path): a folder in it. Default: that of this package.
+
+    Returns:
+        dict or None: "commit", and "dirty", whether tracked files differ from it; None outside a
+        checkout or without git.
+    """
+
+    def git(*words):
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if not git("ls-files", "__init__.py"):
+            return None  # installed into a folder of another project
+        status = git("status", "--porcelain", "--untracked-files=no")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(status)}
+    except (OSError, subprocess.CalledProcessError):
+        return None
