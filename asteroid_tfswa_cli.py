@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "write a model at half the size, or for TorchScript, torch.export or ONNX",
     "publish": "make a folder of a trained model that is ready for a hub",
     "check-data": "look through a data set before training on it",
+    "plan": "measure what a training run will need: memory, time, disk",
     "recipe": "copy the training recipe to a folder",
     "compare": "compare runs: intervals, differences song by song, published results",
     "doctor": "show what works on this machine and what does not, with the remedy",

@@ -43,10 +43,21 @@ def parse_command(parser, base, argv=None):
         InputError: for a file that cannot be read, an unknown key or option, or a value of the
             wrong type or out of its range.
     """
-    sections = read_yaml(base)
-    defaults = {key: value for section in sections.values() for key, value in section.items()}
-    comments = dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text("utf-8")))
-    ranges = {key: parse_range(comments.get(key, ""), value) for key, value in defaults.items()}
+    add_keys(parser, base)
+    known = [action.option_strings[-1] for action in parser._actions]
+    parser.error = lambda message: _refuse(message, known)
+    args = parser.parse_args(argv)
+    return args, read_keys(args, base)
+
+
+def add_keys(parser, base):
+    """Add ``--conf`` and every key as an option.
+
+    Args:
+        parser (argparse.ArgumentParser): the parser.
+        base (str or Path): see `parse_command`.
+    """
+    sections, comments = read_yaml(base), _comments(base)
     parser.add_argument("--conf", help="YAML file with the keys to change", metavar="FILE")
     for title, section in sections.items():
         group = parser.add_argument_group(f"{title} (keys of {Path(base).name})")
@@ -58,10 +69,24 @@ def parse_command(parser, base, argv=None):
                 metavar=_type_name(value).upper(),
                 help=f"{comments.get(key, '')} (default: {_shown(value)})".replace("%", "%%"),
             )
-    known = [action.option_strings[-1] for action in parser._actions]
-    parser.error = lambda message: _refuse(message, known)
-    args = parser.parse_args(argv)
 
+
+def read_keys(args, base):
+    """Make the configuration of what `add_keys` let a user say.
+
+    Args:
+        args (argparse.Namespace): what was said; the keys are removed.
+        base (str or Path): see `parse_command`.
+
+    Returns:
+        dict: the configuration, see `parse_command`.
+
+    Raises:
+        InputError: see `parse_command`.
+    """
+    sections, comments = read_yaml(base), _comments(base)
+    defaults = {key: value for section in sections.values() for key, value in section.items()}
+    ranges = {key: parse_range(comments.get(key, ""), value) for key, value in defaults.items()}
     changes, names = {}, {}  # of the keys that are changed: value, and what messages call it
     if args.conf:
         changes = _flatten(args.conf, read_yaml(args.conf), sections)
@@ -76,9 +101,11 @@ def parse_command(parser, base, argv=None):
     checked = {
         key: ranges[key].check(names.get(key, key), value, merged) for key, value in merged.items()
     }
-    return args, {
-        title: {key: checked[key] for key in section} for title, section in sections.items()
-    }
+    return {title: {key: checked[key] for key in section} for title, section in sections.items()}
+
+
+def _comments(base):
+    return dict(re.findall(r"(?m)^  (\w+):.*?  # (.*)$", Path(base).read_text("utf-8")))
 
 
 def current_value(key, value):

@@ -1,0 +1,59 @@
+"""What a run will need, from real steps."""
+
+import json
+
+import pytest
+
+from asteroid_tfswa.engine.plan import _largest, _schedule
+from asteroid_tfswa_cli import main
+from tests.engine import tiny
+
+SMALL = """\
+data: {segment: 0.2, sample_rate: 8000, num_workers: 0, sources: [vocals, drums]}
+filterbank: {n_filters: 64, kernel_size: 64, stride: 32}
+masknet: {n_bands: 2, widths: [4, 8], depths: [1, 1], n_heads: [1, 2]}
+training: {epochs: 3, epoch_size: 100, batch_size: 1, precision: 32-true, keep_checkpoints: 1}
+validation: {valid_segment: 0.4, valid_seconds: 1.0}
+"""
+
+
+def test_a_plan_of_real_steps(tmp_path, capsys):
+    data_dir = tiny.make_data(tmp_path / "data")
+    (tmp_path / "small.yml").write_text(SMALL)
+    command = ["plan", "--conf", str(tmp_path / "small.yml"), "--id", "cpu"]
+    main([*command, "--data_dir", str(data_dir), "--json", str(tmp_path / "plan.json")])
+    assert "device-hours" in capsys.readouterr().out
+    found = json.loads((tmp_path / "plan.json").read_text())
+    (trial,) = found["trials"]
+    assert 0.1 < trial["memory_gib"] < found["memory_gib"]
+    schedule = found["schedule"]
+    expected = 300 / trial["segments_per_second"] / 3600
+    assert schedule["train_hours"] == pytest.approx(expected)
+    assert schedule["hours"] > schedule["train_hours"]
+    # Of both songs, 1 s each is validated on; the trial had four chunks of 0.4 s at most.
+    expected = 3 * trial["validation_seconds"] * 2.0 / trial["valid_audio"] / 3600
+    assert schedule["validation_hours"] == pytest.approx(expected)
+    assert trial["valid_audio"] == pytest.approx(3.2)
+    sizes = 3 * trial["checkpoint_bytes"] + trial["model_bytes"]
+    assert schedule["disk_gib"] == pytest.approx(sizes / 2**30)
+
+
+def test_the_largest_batch_grows_with_memory():
+    trials = [
+        {"precision": "32-true", "batch_size": size, "memory_gib": 2 + 0.5 * size}
+        for size in (1, 4, 8)
+    ]
+    trials.append({"precision": "32-true", "batch_size": 16, "error": "batch_size: memory is full"})
+    assert _largest(trials, "32-true", 11.9) == 19
+    assert _largest(trials, "bf16-mixed", 11.9) is None
+
+
+def test_devices_share_the_work():
+    conf = {
+        "training": {"epochs": 10, "epoch_size": 7200, "keep_checkpoints": 2},
+        "validation": {"valid_every": 1, "valid_seconds": 0.0},
+    }
+    trial = {"batch_size": 4, "segments_per_second": 5.0, "checkpoint_bytes": 100, "model_bytes": 9}
+    schedule = _schedule(conf, trial, 4, None)
+    assert schedule["hours"] == 1.0 and schedule["device_hours"] == 4.0
+    assert schedule["validation_hours"] is None
