@@ -76,15 +76,18 @@ class ValidChunks(Dataset):
     def __len__(self):
         return len(self.chunks)
 
-    def share(self):
-        """Find the chunks that this process counts; all processes together count each once.
+    def share(self, rank=None):
+        """Find the chunks that a process counts; all processes together count each once.
 
-        Rank and number of processes are those of `torch.distributed` at the time of the call.
+        Args:
+            rank (int, optional): the process, of those of `torch.distributed` at the time of the
+                call. Default: this one.
 
         Returns:
             range: their numbers.
         """
-        rank, world = rank_and_world()
+        this, world = rank_and_world()
+        rank = this if rank is None else rank
         return range(*(len(self) * r // world for r in (rank, rank + 1)))
 
     def __getitem__(self, number):
@@ -109,8 +112,8 @@ class ChunkBatches(Sampler):
     """Batches of consecutive chunks, of one length each: the share of this process.
 
     If its share begins in the middle of a song, the chunk before comes first, which fades into it.
-    A process without a share gets the number after the last chunk: Lightning's validation skips a
-    process without a batch, and the others would wait for it in their collective operations.
+    All processes get equally many batches, since the network may have collective operations: the
+    last ones can be of the number after the last chunk, which is silence (see `ValidChunks`).
 
     Args:
         data (ValidChunks): the chunks.
@@ -127,12 +130,15 @@ class ChunkBatches(Sampler):
         return iter(self._batches())
 
     def _batches(self):
-        share, chunks = self.data.share(), self.data.chunks
-        if not share:
-            return [[len(chunks)]]
-        if chunks[share[0]].used:
+        rank, world = rank_and_world()
+        batches = [self._batches_of(r) for r in range(world)]
+        missing = max(map(len, batches)) - len(batches[rank])
+        return batches[rank] + missing * [[len(self.data)]]
+
+    def _batches_of(self, rank):
+        share, chunks, batches = self.data.share(rank), self.data.chunks, []
+        if share and chunks[share[0]].used:
             share = range(share[0] - 1, share.stop)
-        batches = []
         for _, numbers in groupby(share, lambda number: chunks[number].n_samples):
             numbers = list(numbers)
             batches += [

@@ -67,12 +67,13 @@ def test_no_songs_are_named():
 def test_processes_together_score_as_one(songs, monkeypatch, world):
     """Estimates differ from chunk to chunk, so that joins matter; the shortest song is a chunk."""
     data = make_chunks(songs, segment=2.2, overlap=0.3)
-    total, loss, pieces = 0.0, 0.0, []
+    total, loss, pieces, n_batches = 0.0, 0.0, [], set()
     for rank in range(world):
         monkeypatch.setattr("asteroid_tfswa.engine.chunks.rank_and_world", lambda: (rank, world))
         batches = ChunkBatches(data, batch_size=2)
         validation = Validation(data, torch.device("cpu"), n_preview=20000)
         assert len(list(batches)) == len(batches) > 0
+        n_batches.add(len(batches))
         for numbers in batches:
             items = [data[number] for number in numbers]
             targets = torch.stack([item[1] for item in items])
@@ -80,6 +81,7 @@ def test_processes_together_score_as_one(songs, monkeypatch, world):
             validation.add(numbers, targets, gains * targets, torch.nn.functional.l1_loss)
         total, loss = total + validation.scores.energies, loss + validation.loss_and_samples
         pieces += validation.preview
+    assert len(n_batches) == 1  # a sharded network needs all processes at each
     monkeypatch.undo()
     expected = Validation(data, torch.device("cpu"))
     for first in range(len(data)):
