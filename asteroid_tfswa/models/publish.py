@@ -9,7 +9,7 @@ import yaml
 
 from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.errors import InputError, one_line
-from asteroid_tfswa.files import atomic_folder
+from asteroid_tfswa.files import atomic_folder, atomic_write
 from asteroid_tfswa.models.card import METRICS, describe
 from asteroid_tfswa.models.loading import find_model_file, load_model_file
 
@@ -91,13 +91,7 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
         raise InputError(
             f"{file} does not say what it was trained on; publish a model of the recipe"
         )
-    stored = about["licenses"][0]
-    notice = license_notice(stored["title"], stored["license"], **data_terms)
-    if license is None:
-        license = "cc-by-nc-sa-4.0" if notice["non_commercial"] else "cc-by-sa-4.0"
-    slug = re.sub(r"[^\w.-]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
-    name = f"{username}/{slug.strip('-.')}"
-
+    notice, license, name = _terms(about, username, license, **data_terms)
     metrics = _flat_metrics(about)
     infos = dict(package.get("infos") or {})
     infos |= {"training_config": about["training_config"], "final_metrics": metrics}
@@ -114,6 +108,37 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
         (folder / "recipe_name.txt").write_text(RECIPE + "\n")
         (folder / "README.md").write_text(card, encoding="utf-8")
     return name
+
+
+def write_draft_card(exp_dir):
+    """Write `model_card.md` of a training run with test scores: `publish` puts names into it.
+
+    Nothing is written for a model that does not say what it was trained on.
+
+    Args:
+        exp_dir (Path): the folder of the run.
+
+    Raises:
+        InputError: if the model cannot be read.
+        OSError: if the card cannot be written.
+    """
+    about = describe(exp_dir)
+    if about["scores"] is None or about["dataset"] is None or not about["licenses"]:
+        return
+    notice, license, name = _terms(about, "YOUR_ACCOUNT", None)
+    with atomic_write(exp_dir / "model_card.md") as tmp:
+        card = _card(about, name, notice, license, "YOUR NAME", "")
+        tmp.write_text(card, encoding="utf-8")
+
+
+def _terms(about, username, license, **data_terms):
+    """Licence notice of the data, licence of the model and its name on a hub."""
+    stored = about["licenses"][0]
+    notice = license_notice(stored["title"], stored["license"], **data_terms)
+    if license is None:
+        license = "cc-by-nc-sa-4.0" if notice["non_commercial"] else "cc-by-sa-4.0"
+    slug = re.sub(r"[^\w.-]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
+    return notice, license, f"{username}/{slug.strip('-.')}"
 
 
 def _flat_metrics(about):

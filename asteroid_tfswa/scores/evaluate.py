@@ -13,6 +13,7 @@ from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
 from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.models.publish import write_draft_card
 from asteroid_tfswa.scores.baselines import mask_form
 from asteroid_tfswa.scores.card import make_card, write_results
 from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs, state_of
@@ -32,7 +33,7 @@ def evaluate(
 ):
     """Separate and score the test songs with the best model of a training run.
 
-    `exp_dir` gets ``estimates/<song>/<source>.wav``; in ``scores`` for each song ``<song>.json``,
+    `exp_dir` gets ``model_card.md``; ``estimates/<song>/<source>.wav``; in ``scores`` for each song ``<song>.json``,
     and for museval's tools ``museval/test/<song>.json``; and the score card ``score_card.json``
     with the summary as ``summary.json`` and ``table.md``. The baselines' scores are kept beside the
     data, or in `exp_dir` where nothing can be written there. Songs that were separated with the
@@ -102,6 +103,7 @@ def evaluate(
         scorer = options.describe()
         card = make_card(scored, failed, summary, scorer, about_data, about_model, separation)
         write_results(exp_dir / "scores", scored, summary, card)
+        write_draft_card(exp_dir)
     return format_table(summary), failed
 
 

@@ -48,7 +48,7 @@ def status(*argv):
 def test_help_lists_all_commands(capsys):
     assert status("--help") == 0
     text = capsys.readouterr().out
-    assert all(re.search(rf"^    {name} +\w", text, flags=re.MULTILINE) for name in COMMANDS)
+    assert all(re.search(rf"^    {name}\s+\w", text, flags=re.MULTILINE) for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

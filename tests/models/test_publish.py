@@ -11,6 +11,7 @@ from asteroid.models.publisher import _populate_publishable, make_metadata_from_
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data import musdb18
 from asteroid_tfswa.data.musdb18 import license_notice
+from asteroid_tfswa.models.publish import write_draft_card
 from asteroid_tfswa_cli import main
 from tests.trained import make_best_model, make_scores
 
@@ -58,6 +59,14 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
             for cls in (TFSWAUNet, BaseModel):
                 model = cls.from_pretrained(str(folder / name)).eval()
                 assert torch.equal(model(wav), expected)
+
+
+def test_the_draft_in_a_run_is_the_card_without_names(run):
+    write_draft_card(run)
+    main(["publish", str(run), *WHO])
+    draft = (run / "model_card.md").read_text()
+    card = (run / "publish_dir/README.md").read_text()
+    assert draft.replace("YOUR_ACCOUNT", "ada").replace("YOUR NAME", "Ada Lovelace") == card
 
 
 def test_what_asteroid_upload_would_send(run):
