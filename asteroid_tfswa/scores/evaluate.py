@@ -33,9 +33,10 @@ def evaluate(
 ):
     """Separate and score the test songs with the best model of a training run.
 
-    `exp_dir` gets ``model_card.md``; ``estimates/<song>/<source>.wav``; in ``scores`` for each song ``<song>.json``,
-    and for museval's tools ``museval/test/<song>.json``; and the score card ``score_card.json``
-    with the summary as ``summary.json`` and ``table.md``. The baselines' scores are kept beside the
+    `exp_dir` gets ``estimates/<song>/<source>.wav``; in ``scores`` for each song ``<song>.json``,
+    and for museval's tools ``museval/test/<song>.json``; the score card ``score_card.json`` with
+    the summary as ``summary.json`` and ``table.md``; and the model card, ``model_card.md``, in
+    which names are missing. The baselines' scores are kept beside the
     data, or in `exp_dir` where nothing can be written there. Songs that were separated with the
     same model, options and data are not separated again. Files of these folders that were damaged
     or changed since are made again.
