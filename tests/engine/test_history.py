@@ -81,3 +81,13 @@ def test_commit_and_whether_it_was_changed(tmp_path):
     assert len(state["commit"]) == 40 and not state["dirty"]
     (tmp_path / "__init__.py").write_text("changed")
     assert git_state(tmp_path) == {**state, "dirty": True}
+
+
+def test_the_same_seed_gives_the_same_scores(data_dir, tmp_path):
+    for name, more in (("one", {}), ("two", {}), ("other", {"seed": 4})):
+        tiny.run(data_dir, tmp_path / name, epoch_size=8, **more)
+    one, two, other = (
+        [[row[key] for key in ("train_loss", "val_usdr", "val_csdr")] for row in read(tmp_path / n)]
+        for n in ("one", "two", "other")
+    )
+    assert one == two != other
