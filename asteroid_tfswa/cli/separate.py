@@ -4,6 +4,10 @@ FILES are files, folders (searched with their subfolders) and patterns, of any f
 or ffmpeg reads. Stems have the sample rate, the channels, the length and the level of their song.
 Songs whose stems all exist are skipped. Put names that begin with a dash after "--".
 
+With "-" as the only file, audio is read from standard input and the stems are written to standard
+output as they are ready: 32-bit float or 16-bit samples at the model's rate, the channels of one
+stem after those of the other, as WAV or (--format raw) alone. --latency bounds how long they wait.
+
 Without --model, the model "small" separates, which ships with the package. A model file or the
 folder of a training run may also stand before FILES.
 
@@ -24,6 +28,7 @@ from asteroid_tfswa.models.shipped import DEFAULT, default_model
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.separate import choose_device, separate_files
 from asteroid_tfswa.separate.find import AUDIO_NAME
+from asteroid_tfswa.separate.live import BITS, FORMATS, separate_pipe
 from asteroid_tfswa.separate.names import OUTPUT
 from asteroid_tfswa.separate.runner import PRECISIONS
 from asteroid_tfswa.separate.songs import MAX_JOBS
@@ -63,7 +68,12 @@ def add_arguments(parser):
         "below the one named in FILES; {folder}, the name of the folder that holds the song "
         f"(default: {OUTPUT})",
     )
-    group.add_argument("--format", choices=DEFAULT_BITS, default="wav", help="default: wav")
+    group.add_argument(
+        "--format",
+        choices=[*DEFAULT_BITS, "raw"],
+        default="wav",
+        help="raw: samples alone, to standard output (default: wav)",
+    )
     group.add_argument(
         "--bits",
         type=int,
@@ -147,6 +157,14 @@ def add_arguments(parser):
         f"long; 1 to {MAX_SHIFTS} (default: 1)",
     )
     group.add_argument(
+        "--latency",
+        type=float,
+        metavar="SECONDS",
+        help="bound on the algorithmic latency, at most --segment: sources are ready once so much "
+        "audio after them was read; the rest of a segment is past audio, computed again "
+        "(default: that of --segment)",
+    )
+    group.add_argument(
         "--jobs",
         type=int,
         default=1,
@@ -158,9 +176,23 @@ def add_arguments(parser):
 def run(args):
     """Run the command."""
     check_megabytes(args.page_megabytes)
-    form = AudioFormat(args.format, args.bits)
+    is_pipe = _is_pipe(args)
+    form = None if is_pipe else AudioFormat(args.format, args.bits)
     chosen, files = _model_and_files(args)
     model = MusicModel.from_pretrained(chosen).to(choose_device(args.device)).eval()
+    options = {
+        "segment": args.segment,
+        "overlap": args.overlap,
+        "batch_size": args.batch,
+        "shifts": args.shifts,
+        "precision": args.precision,
+        "latency": args.latency,
+    }
+    if is_pipe:
+        source, sink = sys.stdin.buffer, sys.stdout.buffer
+        with warnings_in_lines():
+            separate_pipe(model, source, sink, args.stems, args.format, args.bits or 32, **options)
+        return
     with warnings_in_lines():
         report = separate_files(
             model,
@@ -175,11 +207,7 @@ def run(args):
             mixture_consistency=args.mixture_consistency,
             form=form,
             clip=args.clip,
-            segment=args.segment,
-            overlap=args.overlap,
-            batch_size=args.batch,
-            shifts=args.shifts,
-            precision=args.precision,
+            **options,
         )
     parts = [f"{len(report.done)} separated to {one_line(args.output_dir)}"]
     if report.skipped:
@@ -209,6 +237,25 @@ def _allow_options_between_files(parser):
     parser.parse_known_args = parse
 
 
+def _is_pipe(args):
+    """Whether to separate standard input; refuse what a pipe cannot have."""
+    if "-" not in args.files:
+        if args.format == "raw":
+            raise InputError("--format: raw is for standard output; give - as the file, or use wav")
+        return False
+    if args.files[-1] != "-" or args.files.count("-") > 1 or len(_model_and_files(args)[1]) > 1:
+        raise InputError("FILES: - (standard input) is separated alone; name no other files")
+    if args.format not in FORMATS or args.bits not in (None, *BITS):
+        raise InputError("--format: with - it is wav or raw, with --bits 16 or 32")
+    for name in ("track", "two_stems", "mixture_consistency", "page"):
+        if getattr(args, name):
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option}: standard input cannot be separated with it; leave it out")
+    if sys.stdout.isatty():
+        raise InputError("-: audio is not written to a terminal; send it to a pipe or a file")
+    return True
+
+
 def _model_and_files(args):
     """Which model to load, and the files; a model may be the first of them."""
     first, rest = args.files[0], args.files[1:]
@@ -221,6 +268,7 @@ def _model_and_files(args):
         return first, rest
     is_pattern = not {*"*?["}.isdisjoint(first)
     is_name = HUB_NAME.fullmatch(first) and not AUDIO_NAME.fullmatch(first) and not is_pattern
+    is_name = is_name and first != "-"
     is_address = first.startswith(("http://", "https://"))
     if is_address or (is_name and not os.path.lexists(first)):
         raise InputError(f"FILES: {first} is no file here; if it is a model: --model {first}")

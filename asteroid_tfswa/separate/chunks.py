@@ -15,7 +15,7 @@ class _Chunk:
     is_last: bool = False
 
 
-def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0):
+def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0, context=0):
     """Separate a stream in overlapping chunks.
 
     Chunks fade into each other over the middle half of their overlap. The fades sum to one, and the
@@ -30,12 +30,14 @@ def overlap_add(run, blocks, size, n_overlap, batch_size, offset=0):
         batch_size (int): chunks that are run at once.
         offset (int): samples by which all joins are moved forward in time, less than
             ``size - n_overlap``. Default 0.
+        context (int): past samples that the network sees before each chunk. Default 0.
 
     Yields:
         torch.Tensor: sources, (n_src, chan, time) each, together as long as the input.
     """
     join = Joiner(n_overlap)
-    for batch in _batches(_cut(blocks, size, size - n_overlap, n_overlap, offset), batch_size):
+    chunks = _cut(blocks, size, size - n_overlap, n_overlap, offset, context)
+    for batch in _batches(chunks, batch_size):
         out = run(torch.stack([chunk.audio for chunk in batch]))  # (batch, n_src, chan, time)
         for chunk, sources in zip(batch, out):
             yield join(sources[..., chunk.begin : chunk.end], chunk.is_last)
@@ -98,18 +100,23 @@ def _fade_in(n):
     return ramp.clamp(0, 1)
 
 
-def _cut(blocks, size, hop, n_overlap, offset):
-    """Cut a stream into chunks of `size`; yield each `_Chunk`."""
-    past, held = None, None  # `held` begins the next chunk; `past` is the audio just before it
+def _cut(blocks, size, hop, n_overlap, offset, context):
+    """Cut a stream into chunks of `size`, after their context; yield each `_Chunk`."""
+    held = None  # the audio from the next chunk on
+    past = None  # the audio just before it
     step = hop - offset  # from the first chunk to the second
     for block in blocks:
         held = block if held is None else torch.cat([held, block], dim=-1)
         while held.shape[-1] > size:  # one sample more than a chunk: it is not the last
-            yield _Chunk(held[..., :size], end=step + n_overlap)
-            past, held = held[..., :step], held[..., step:]
+            before = held[..., :0] if past is None or not context else past[..., -context:]
+            begin = before.shape[-1]
+            audio = torch.cat([before, held[..., :size]], dim=-1) if begin else held[..., :size]
+            yield _Chunk(audio, begin=begin, end=begin + step + n_overlap)
+            past = torch.cat([before, held[..., :step]], dim=-1) if begin else held[..., :step]
+            held = held[..., step:]
             step = hop
     if held is not None and held.shape[-1]:
-        begin = 0 if past is None else min(size - held.shape[-1], past.shape[-1])
+        begin = 0 if past is None else min(size + context - held.shape[-1], past.shape[-1])
         if begin:
             held = torch.cat([past[..., -begin:], held], dim=-1)
         yield _Chunk(held, begin=begin, is_last=True)

@@ -24,11 +24,18 @@ def separate_blocks(
     shifts=1,
     precision="32",
     progress=None,
+    latency=None,
 ):
     """Separate a stream of audio at the model's sample rate, at constant memory.
 
     Reads blocks lazily and yields sources as soon as they are final. Levels are kept: nothing is
     rescaled.
+
+    The algorithmic latency is `segment` seconds, plus ``segment * (1 - overlap)`` for each chunk
+    of a batch after the first: once so much audio after a sample has been read, its sources are
+    yielded. Blocks add up to their length and the computer its time. With `latency` that is the
+    algorithmic latency, and `segment` says how much audio the network sees, the rest of it from
+    the past: it then computes each second ``segment / (latency * (1 - overlap))`` times.
 
     Args:
         model (MusicModel): the model, on any device.
@@ -42,6 +49,8 @@ def separate_blocks(
         precision (str): "32", "bf16", or "auto": bf16 on a GPU that supports it. Default ``"32"``.
         progress (callable, optional): called with the seconds done since the last call; if it
             returns False, the separation is cancelled.
+        latency (float, optional): bound on the algorithmic latency in seconds, 0.01 to `segment`,
+            for a `batch_size` of 1. By default the latency follows from `segment`.
 
     Returns:
         iterator of torch.Tensor: sources, (n_src, chan, time) each, on the CPU; together as long as
@@ -61,11 +70,17 @@ def separate_blocks(
         raise refusal("overlap", "a number from 0 to 0.5", overlap)
     integer("batch_size", batch_size, MAX_BATCH_SIZE)
     integer("shifts", shifts, MAX_SHIFTS)
-    size = max(round(segment * model.sample_rate), 2)
+    if latency is not None and not SEGMENTS[0] <= latency <= segment:
+        raise refusal("latency", f"{SEGMENTS[0]:g} to {segment:g} seconds, the segment", latency)
+    if latency is not None and batch_size != 1:
+        raise refusal("batch_size", "1 with a bound on the latency", batch_size)
+    total = max(round(segment * model.sample_rate), 2)
+    size = total if latency is None else max(int(latency * model.sample_rate), 2)
     n_overlap = round(size * overlap)
     run = ChunkRunner(model, overlap, precision)
+    hop, context = size - n_overlap, max(total - size, 0)
     passes = [
-        overlap_add(run, stream, size, n_overlap, batch_size, (size - n_overlap) * i // shifts)
+        overlap_add(run, stream, size, n_overlap, batch_size, hop * i // shifts, context)
         for i, stream in enumerate(itertools.tee(blocks, shifts))
     ]
     return _run(model, passes[0] if shifts == 1 else _mean(passes), progress)

@@ -119,6 +119,8 @@ def test_shapes_that_do_not_fit_are_refused(make_model, shape):
         *(({"segment": float(x)}, f"segment must be .* got {x}") for x in ("nan", "inf")),
         *(({"batch_size": x}, f"batch_size must be .* got {x}") for x in (0, 257, 10**9, 1.5)),
         *(({"shifts": x}, f"shifts must be .* got {x}") for x in (0, -1, 101, 10**9)),
+        *(({"latency": x}, f"latency must be .* got {x}") for x in (0, 6.5, float("nan"))),
+        ({"latency": 2.0, "batch_size": 2}, "batch_size must be 1 with a bound .* got 2"),
         ({"precision": "8"}, "precision: '8' is unknown; use one of 32, bf16, auto"),
     ],
 )
@@ -227,6 +229,47 @@ def test_output_follows_the_input_however_long_it_is(batch_size):
         assert n_read - n_given <= 75 * batch_size + 100 + 30
     assert n_given == n_read
     assert max(model.seen) <= (batch_size, 2, 100)
+
+
+# --- latency -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, latency",
+    [
+        ({"segment": 0.1}, 100),
+        ({"segment": 0.1, "batch_size": 3}, 100 + 2 * 75),
+        ({"segment": 0.1, "shifts": 3}, 100),
+        ({"segment": 0.3, "latency": 0.05}, 50),
+        ({"segment": 0.3, "latency": 0.05, "shifts": 2}, 50),
+        ({"segment": 0.3, "latency": 0.3}, 300),
+    ],
+)
+def test_the_latency_is_as_declared(options, latency):
+    n_read, n_given, waits = 0, 0, []
+
+    def samples():
+        nonlocal n_read
+        for sample in wav.split(1, dim=-1):
+            n_read += 1
+            yield sample
+
+    wav, model, parts = torch.randn(2, 2000), StandIn(), []
+    for sources in separate_blocks(model, samples(), **options):
+        waits.append(n_read - 1 - n_given)  # samples after the first of these sources
+        n_given += sources.shape[-1]
+        parts.append(sources)
+    assert max(waits) == latency
+    assert (torch.cat(parts, dim=-1) - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
+    assert max(model.seen)[2] == round(options["segment"] * 1000)  # what the network sees
+
+
+@pytest.mark.parametrize("length", [1, 49, 50, 51, 88, 301, 777])
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
+def test_a_bound_on_the_latency_keeps_the_whole_input(length, overlap):
+    wav = torch.randn(2, length)
+    out = separate_wav(StandIn(), wav, segment=0.3, overlap=overlap, latency=0.05)
+    assert (out - torch.stack([wav, 2 * wav])).abs().max() < 1e-5
 
 
 # --- averaged passes -----------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+"""`asteroid-tfswa separate -`: real pipes on both sides."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asteroid_tfswa import TFSWAUNet
+from asteroid_tfswa.separate import separate_wav
+from tests.trained import make_best_model
+
+COMMAND = [sys.executable, "-c", "from asteroid_tfswa_cli import main; main()", "separate"]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    return make_best_model(tmp_path_factory.mktemp("exp"))
+
+
+def start(*options, **kwargs):
+    return subprocess.Popen(
+        [*COMMAND, *map(str, options)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **kwargs,
+    )
+
+
+def wav_bytes(wav, rate=8000):
+    file = io.BytesIO()
+    soundfile.write(file, wav.T.numpy(), rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def test_wav_in_wav_out(model_file):
+    wav = torch.randn(2, 20000) / 10
+    process = start("-", "--model", model_file, "--latency", "0.5", "--segment", "2")
+    out, said = process.communicate(wav_bytes(wav))
+    assert (process.returncode, said) == (0, b"")
+    stems, rate = soundfile.read(io.BytesIO(out), dtype="float32")
+    model = TFSWAUNet.from_pretrained(model_file)
+    expected = separate_wav(model, wav, segment=2, latency=0.5).flatten(0, 1).T
+    assert rate == 8000 and stems.shape == (20000, 4)
+    np.testing.assert_allclose(stems, expected.numpy(), atol=1e-5)
+
+
+def test_raw_samples_come_before_the_input_ends(model_file):
+    process = start(model_file, "-", "--latency", "0.5", "--format", "raw", "--bits", "16",
+                    "--stems", "drums")  # fmt: skip
+    wav = torch.randn(2, 16000) / 10
+    process.stdin.write(wav_bytes(wav))
+    process.stdin.flush()
+    # Of two seconds, at least one and a half less a chunk's step can be known; four bytes each.
+    early = process.stdout.read(4 * (16000 - 4000 - 3000))
+    out, said = process.communicate()
+    assert (process.returncode, said) == (0, b"")
+    drums = np.frombuffer(early + out, "<i2").reshape(-1, 2).T / 32768
+    model = TFSWAUNet.from_pretrained(model_file)
+    expected = separate_wav(model, wav, latency=0.5)[1].clamp(-1, 1).numpy()
+    np.testing.assert_allclose(drums, expected, atol=1e-4)
+
+
+def test_a_closed_pipe_and_a_signal_end_it_quietly(model_file):
+    noise = wav_bytes(torch.randn(2, 16000))  # pipes hold it while nobody reads
+    process = start("-", "--model", model_file, "--segment", "0.5", "--format", "raw")
+    process.stdin.write(noise)
+    process.stdin.flush()
+    process.stdout.read(10)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 141)
+    process.stdin.close()
+
+    process = start("-", "--model", model_file, "--segment", "0.5", "--format", "raw")
+    process.stdin.write(noise)
+    process.stdin.flush()
+    process.stdout.read(10)
+    process.send_signal(signal.SIGTERM)
+    process.stdin.close()
+    process.stdout.read()
+    assert process.wait() == 143 and b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    "options, data, message",
+    [
+        ([], b"no audio at all", b"error: -: standard input holds no audio"),
+        (["--stems", "harp"], b"", b"error: stems: the model has no source 'harp'"),
+        (["--page"], b"", b"error: --page: standard input cannot"),
+        (["song.wav"], b"", b"error: FILES: - (standard input) is separated alone"),
+    ],
+)
+def test_errors_are_one_line(model_file, options, data, message):
+    process = start("--model", model_file, "-", *options)
+    _, said = process.communicate(data)
+    assert process.returncode == 1 and said.startswith(message) and said.count(b"\n") == 1
