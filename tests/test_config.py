@@ -259,7 +259,9 @@ SENSIBLE = [
     ([], "freeze"),
     (10**9, "split_seed seed"),
     (True, "compile gradient_checkpointing"),
-    ("abc", "sources init_from freeze monitor"),
+    ("abc", "sources init_from freeze monitor target"),
+    ("../x", "target"),
+    ("", "target"),
     (["abc"], "sources freeze"),
     ([1, 1, 1], "widths depths n_heads"),
 ]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
+from asteroid_tfswa.data.sources import REST, parts_of, sums_of
+from asteroid_tfswa.data.sums import is_sum_name
 from asteroid_tfswa.errors import InputError
 
 BYTES_PER_SAMPLE = 4  # of the 32-bit float WAV files that are written
@@ -42,12 +44,9 @@ def check_arguments(sources, valid_share, mixture, missing_stems, tolerance):
     """Check those arguments of `prepare` that need no file.
 
     Raises:
-        InputError: `sources` is not a list of different stems, or another argument is out of range.
+        InputError: `sources` cannot be used, see `parts_of`, or another argument is out of range.
     """
-    if isinstance(sources, str) or not sources or len(set(sources)) < len(sources):
-        raise InputError(f"sources: {sources!r} found; give a list of different stem names")
-    if "mixture" in sources:
-        raise InputError("sources: 'mixture' found; it is the model's input, name stems only")
+    parts_of(sources)
     if not 0 < valid_share < 1:
         raise InputError(f"valid_share: {valid_share} found; give a share between 0 and 1")
     if mixture not in ("file", "sum"):
@@ -78,7 +77,7 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
 
     Args:
         song (RawSong): the song.
-        sources (list[str]): required stems.
+        sources (list[str] or dict[str, list[str]]): required stems, see `parts_of`.
         sample_rate (int): required sample rate in Hz.
         missing_stems (str): "error" or "silence". Default: "error".
         tolerance (float): seconds by which files may differ in length. Default: 0.
@@ -92,7 +91,7 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
         InputError: a stem is missing, a file is unreadable, empty or cut off, or one differs from
             the others in sample rate, channels or length; the message names song and file.
     """
-    missing = [stem for stem in sources if stem not in song.files]
+    missing = _missing(song, sources)
     if missing and (missing_stems == "error" or not song.files):
         raise missing_stem(song.path, missing[0], song.files)
     if song.is_stem_mp4:
@@ -126,12 +125,22 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
         sample_rate=sample_rate,
         n_channels=n_channels,
         n_samples=n_samples,
-        n_files=len(infos) + len(missing) + ("mixture" not in infos),
+        n_files=len(infos) + len(missing) + ("mixture" not in infos) + len(sums_of(sources)),
         n_linked=len(linked),
         is_evened=not song.is_stem_mp4 and len(set(lengths.values())) > 1,
         has_mono=len(set(channels.values())) > 1,
         missing=missing,
     )
+
+
+def _missing(song, sources):
+    """List the files that the sources need and the song does not have."""
+    needed = [file for files in parts_of(sources).values() for file in files]
+    missing = [file for file in needed if file not in song.files]
+    if [REST] in sums_of(sources).values():
+        others = [name for name in song.files if name not in needed and not is_sum_name(name)]
+        missing = [file for file in missing if file != REST] + ([] if others else [REST])
+    return missing
 
 
 def _usual(values, preferred=None):

@@ -10,6 +10,7 @@ from asteroid_tfswa.audio.read import BLOCK, open_audio
 from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data import decode, musdb18, sums
 from asteroid_tfswa.data.songs import check_files, song_of_entry
+from asteroid_tfswa.data.sources import REST, parts_of, sums_of
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder
 
@@ -25,7 +26,8 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
         folder (Path): its prepared folder. If it already holds the whole song, nothing is done.
         checked (CheckedSong): the result of `check_song`.
         n_channels (int): channels that its files will have.
-        sources (list[str]): its stems; those without a file are silent.
+        sources (list[str] or dict[str, list[str]]): its stems, see `sources.parts_of`; those
+            without a file are silent.
         mixture (str): "file" for the song's own mixture if it has one, "sum" for the sum of stems.
         stop (threading.Event): cancels the work when set.
 
@@ -43,7 +45,8 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
         files = _bring(song, work, checked.n_samples, n_channels, stop)
         sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
         spec = (sample_rate, n_channels, n_samples)
-        selection = _select(song, files, sources, mixture, stop)
+        named = [file for parts in parts_of(sources).values() for file in parts]
+        selection = _select(song, files, named, mixture, stop)
         for name in selection.left_out:
             (work / f"{name}.wav").unlink()
         if selection.mixture is None:
@@ -51,13 +54,14 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
             write_wav(work / "mixture.wav", decode.sum_blocks(stems, stop), *spec)
         else:
             os.rename(work / f"{selection.mixture}.wav", work / "mixture.wav")
-        silent = sorted(set(sources) - set(selection.stems))
+        stems = _summed(song, work, selection.stems, sources, spec, stop)
+        silent = sorted(set(sources) - set(stems))
         for name in silent:
             write_wav(work / f"{name}.wav", _fitted([], n_samples, n_channels), *spec)
         entry = {
             "name": song.name,
             "n_samples": n_samples,
-            "stems": sorted([*selection.stems, *silent]),
+            "stems": sorted([*stems, *silent]),
             "left_out": selection.left_out,
             "equal": selection.equal,
             "files": before,
@@ -132,6 +136,33 @@ def _fitted(blocks, n_samples, n_channels):
     while left > 0:
         yield np.zeros((min(left, BLOCK), n_channels), dtype=np.float32)
         left -= BLOCK
+
+
+def _summed(song, work, stems, sources, spec, stop):
+    """Replace stems by the sums that `sources` asks for; return the names of all stems then."""
+    sums = sums_of(sources)
+    taken = {file for parts in parts_of(sources).values() for file in parts}
+    rest = [stem for stem in stems if stem not in taken]
+    parts_by_source = {
+        source: rest if parts == [REST] else [part for part in parts if part in stems]
+        for source, parts in sums.items()
+    }
+    used = {part for parts in parts_by_source.values() for part in parts}
+    for source, parts in parts_by_source.items():
+        if source in stems and source not in used:
+            raise InputError(
+                f"{song.path}: {source} is a file beside {', '.join(parts)}, which are to be "
+                f"summed to {source}; name it in sources as well, or remove it"
+            )
+        if parts:
+            files = [open_audio(work / f"{part}.wav") for part in parts]
+            write_wav(work / f"{source}.sum", decode.sum_blocks(files, stop), *spec)
+    for part in used:
+        (work / f"{part}.wav").unlink()
+    made = [source for source, parts in parts_by_source.items() if parts]
+    for source in made:
+        (work / f"{source}.sum").rename(work / f"{source}.wav")
+    return [stem for stem in stems if stem not in used] + made
 
 
 def _select(song, files, sources, mixture, stop):

@@ -23,13 +23,15 @@ from asteroid_tfswa.data.make import make_song, read_entry
 from asteroid_tfswa.data.notes import changes_made
 from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
+from asteroid_tfswa.data.sources import sums_of
 from asteroid_tfswa.data.splits import choose_splits, describe
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, locked, remove_leftovers, require_space
 
 OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
-LATER_OPTIONS = {"mixture": "file", "missing_stems": "error", "tolerance": 0.1}  # with defaults
+# With defaults.
+LATER_OPTIONS = {"mixture": "file", "missing_stems": "error", "tolerance": 0.1, "sums": {}}
 
 
 def prepare(
@@ -58,7 +60,9 @@ def prepare(
         source_dir (str or Path): MUSDB18, MUSDB18-HQ or songs in that layout, see
             `find_raw_songs`.
         data_dir (str or Path): folder of the prepared set.
-        sources (list[str]): stems that every song must have; others are kept as well.
+        sources (list[str] or dict[str, list[str]]): stems that every song must have; others are
+            kept as well. A mapping names the files that are summed for each, see `sources`; they
+            are not stems any more.
         valid_share (float): share of the train songs, at least one song, to validate on if the set
             itself does not say. Default: 0.1.
         seed (int): seed of that choice. Default: 0.
@@ -93,6 +97,7 @@ def prepare(
         "tolerance": tolerance,
     }
     check.check_arguments(sources, valid_share, mixture, missing_stems, tolerance)
+    options["sums"] = sums_of(sources)
     if data_dir.resolve() == source_dir:
         raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
     data = _complete(data_dir, options, source_dir, sources)  # reading needs no lock

@@ -15,6 +15,7 @@ from torch.utils.data import default_convert
 
 from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import EpochSampler, TrainSegments
+from asteroid_tfswa.data.sources import trained_sources
 from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.checkpoints import (
     BestCheckpoint,
@@ -64,9 +65,9 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             (batch, n_src, n_channels, time). Has the best weights afterwards, in the first process
             and unless its strategy is "fsdp".
         data (PreparedData): with the splits "train" and "valid".
-        conf (dict): plain values in the sections "data" (sources, segment, sample_rate,
-            num_workers), "augment" (the attributes of `Augment`), "optim" (optimizer, lr,
-            weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
+        conf (dict): plain values in the sections "data" (sources, target, segment,
+            sample_rate, num_workers), "augment" (the attributes of `Augment`), "optim" (optimizer,
+            lr, weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
             max_skipped_steps, init_from, freeze) and "training" (epochs,
             epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
             compile: whether the model goes through `torch.compile`, save_every_steps,
@@ -191,11 +192,11 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         InputError: if the configuration, the data and the model do not fit each other.
     """
     c, training, optim = conf["data"], conf["training"], conf["optim"]
-    validation = conf["validation"]
-    check_validation(validation, c["sources"], training["epochs"])
+    validation, sources = conf["validation"], trained_sources(c)
+    check_validation(validation, sources, training["epochs"])
     fits = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
     fits["in_channels"] = (model.in_channels, data.n_channels)
-    fits["sources"] = (list(c["sources"]), list(model.sources))
+    fits["sources"] = (sources, list(model.sources))
     for key, values in fits.items():
         if any(value != values[0] for value in values):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
@@ -204,7 +205,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         loss.check_length(int(seconds * c["sample_rate"]), key)
     train_set = TrainSegments(
         data.splits["train"],
-        c["sources"],
+        sources,
         segment=c["segment"],
         epoch_size=training["epoch_size"],
         sample_rate=c["sample_rate"],
@@ -213,7 +214,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
     )
     valid_set = ValidChunks(
         data.splits["valid"],
-        c["sources"],
+        sources,
         segment=validation["valid_segment"],
         overlap=validation["valid_overlap"],
         seconds=validation["valid_seconds"],

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from asteroid_tfswa.config import read_yaml
+from asteroid_tfswa.data.sources import trained_sources
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.shipped import names_hint, shipped_models
 from asteroid_tfswa.torch_files import load_torch_file
@@ -227,7 +228,8 @@ def model_args(conf, title="the configuration"):
         InputError: if a section is missing.
     """
     try:
-        data = {key: conf["data"][key] for key in ("sources", "sample_rate")}
+        data = {"sources": trained_sources(conf["data"])}
+        data["sample_rate"] = conf["data"]["sample_rate"]
         return {**conf["filterbank"], **conf["masknet"], **data}
     except (KeyError, TypeError) as err:
         raise InputError(
