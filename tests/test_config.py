@@ -294,7 +294,7 @@ def test_every_key_of_the_recipe_has_a_range_and_takes_its_ends(key):
     found = RANGES[key]
     if isinstance(DEFAULTS[key], bool):
         return
-    if key in ("init_from", "freeze", "monitor"):  # any text
+    if key in ("init_from", "freeze", "monitor", "target"):  # any text
         return
     assert found.names or found.choices or (found.low and found.high)
     if found.low and not found.count:
