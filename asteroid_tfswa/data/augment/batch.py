@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
@@ -34,10 +35,11 @@ def allocate(shape, dtype):
 
     Returns:
         torch.Tensor: in a worker of a loader in shared memory, as `default_collate` does it, so
-        that the batch is not copied on its way to the training process.
+        that the batch is not copied on its way to the training process. Else in memory of numpy,
+        which asks for huge pages: touching fresh small ones takes longer than reading the files.
     """
     if get_worker_info() is None:
-        return torch.empty(shape, dtype=dtype)
+        return torch.from_numpy(np.empty(shape, str(dtype).removeprefix("torch.")))
     n_bytes = torch.Size(shape).numel() * dtype.itemsize
     storage = torch.UntypedStorage._new_shared(n_bytes)
     return torch.empty(0, dtype=dtype).set_(storage, 0, shape)
