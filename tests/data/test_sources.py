@@ -12,6 +12,7 @@ from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.data.sources import parts_of, sums_of, trained_sources
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.models.loading import model_args
 from asteroid_tfswa.scores.evaluate import evaluate
 from tests.conftest import SMALL
@@ -122,12 +123,12 @@ def test_sums_and_targets():
 @pytest.mark.parametrize(
     "sources, target, expected",
     [
-        ({"vocals": ["lead", "backing"], "accompaniment": ["rest"]}, "", 2),
+        (SUMS, "", 3),
         (STEMS, "", 6),
-        (STEMS, "lead", 1),
+        ({"vocals": ["lead", "backing"], "accompaniment": ["rest"]}, "vocals", 1),
     ],
 )
-def test_any_sources_train_and_are_scored(source, tmp_path, sources, target, expected):
+def test_any_sources_train(source, tmp_path, sources, target, expected):
     run(source, sources=sources, missing_stems="silence")
     data = read_prepared(source.parent / "prepared")
     conf = make_conf(sources=sources, epochs=1, epoch_size=4, batch_size=2)
@@ -136,8 +137,10 @@ def test_any_sources_train_and_are_scored(source, tmp_path, sources, target, exp
     model = TFSWAUNet(**model_args({**conf, "filterbank": {}, "masknet": network}))
     assert len(model.sources) == expected
     train(model, data, conf, tmp_path / "exp", devices="cpu")
-    table, failed = evaluate(tmp_path / "exp", data, device="cpu", segment=1.0, n_jobs=1)
-    assert not failed and all(f"| {name} " in table for name in model.sources)
+    assert MusicModel.from_pretrained(tmp_path / "exp/best_model.pth").sources == model.sources
+    if expected == 1:  # scoring solves for 512 taps from every stem to every other
+        table, failed = evaluate(tmp_path / "exp", data, device="cpu", segment=1.0, n_jobs=1)
+        assert not failed and f"| {target} " in table
 
 
 def test_the_others_add_to_the_mixture_of_a_target(source):
