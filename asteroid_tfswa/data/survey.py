@@ -1,19 +1,18 @@
 """Look through a data set before training: what it has, and what is wrong with it."""
 
-import hashlib
 import threading
 from collections import Counter
 from itertools import combinations
 
 import numpy as np
-import soxr
 
-from asteroid_tfswa.audio.read import BLOCK, open_audio
+from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import fingerprints, musdb18, sums
 from asteroid_tfswa.data.make import LOSSLESS
 from asteroid_tfswa.data.prepare import in_parallel
 from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
+from asteroid_tfswa.data.taps import Mono, Tap
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 
@@ -30,7 +29,6 @@ KINDS = {
     "repeated": "one recording twice in a split",
     "prepared": "a prepared set that has changed",
 }
-CLIP_LEVEL = 0.999  # three samples in a row at full scale are clipped
 CLIP_SHARE = 1e-5  # of a file's samples: less is not reported
 TOLERANCE = 0.1  # seconds by which files of a song may differ, as in `prepare`
 
@@ -87,57 +85,6 @@ def survey(folder, sources=None, n_jobs=None):
     }
 
 
-class _Tap:
-    """A file that is measured while `sums.inner_products` reads it, fitted to a form."""
-
-    def __init__(self, name, file, n_samples, n_channels):
-        self.name, self.file = name, file
-        self.n_samples, self.n_channels = n_samples, n_channels
-
-    def blocks(self, stop):
-        """Yield blocks of BLOCK samples, as many as `n_samples` need."""
-        self.peak = self.energy = self.clipped = 0.0
-        self.digest, self.mono = hashlib.blake2b(digest_size=16), []
-        resample = soxr.ResampleStream(self.file.sample_rate, fingerprints.RATE, 1, "float32")
-        held, left = np.zeros((0, self.file.n_channels), dtype=np.float32), self.n_samples
-        for block in self.file.blocks(stop):
-            self._measure(block)
-            self.mono.append(resample.resample_chunk(block.mean(axis=1)))
-            held = np.concatenate([held, block])
-            while len(held) >= BLOCK and left >= BLOCK:
-                yield self._to_channels(held[:BLOCK])
-                held, left = held[BLOCK:], left - BLOCK
-        self.mono.append(resample.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
-        while left > 0:
-            length = min(left, BLOCK)
-            block = np.zeros((length, self.file.n_channels), dtype=np.float32)
-            block[: len(held)] = held[:length]
-            yield self._to_channels(block)
-            held, left = held[length:], left - length
-
-    def _to_channels(self, block):
-        return np.repeat(block, self.n_channels // block.shape[1], axis=1)
-
-    def _measure(self, block):
-        self.digest.update(block.tobytes())
-        size = np.abs(block)
-        self.peak = max(self.peak, float(size.max(initial=0)))
-        self.energy += float(np.square(block, dtype=np.float64).sum())
-        loud = size >= CLIP_LEVEL
-        self.clipped += int((loud[:-2] & loud[1:-1] & loud[2:]).sum())
-
-    def about(self):
-        """Describe the file."""
-        n_values = self.file.n_samples * self.file.n_channels
-        mean_square = self.energy / n_values
-        return {
-            "seconds": round(self.file.seconds, 3),
-            "peak_db": _decibels(self.peak**2),
-            "rms_db": None if mean_square <= sums.ROUNDING else _decibels(mean_square),
-            "clipped": self.clipped / n_values,
-        }
-
-
 class _Looked:
     """What was found in one song: `about`, `problems`, `print` (its fingerprint), `digests`."""
 
@@ -154,10 +101,6 @@ class _Looked:
 
 def _problem(kind, split, song, message):
     return {"kind": kind, "split": split, "song": song, "message": message}
-
-
-def _decibels(value):
-    return round(10 * float(np.log10(value)), 2) if value > 0 else None
 
 
 def _look_at(split, song, sources, stop):
@@ -217,32 +160,17 @@ def _fit(song, files, looked):
                 f"files of the song {usual[aspect]}",
             )
     taps = [
-        _Tap(n, f, usual["n_samples"], usual["n_channels"] if same else f.n_channels)
+        Tap(n, f, usual["n_samples"], usual["n_channels"] if same else f.n_channels)
         for n, f in files.items()
     ]
     if not same:  # compared as they are: only measured
-        taps = [_Tap(tap.name, _Mono(tap.file), usual["n_samples"], 1) for tap in taps]
+        taps = [Tap(tap.name, Mono(tap.file), usual["n_samples"], 1) for tap in taps]
     looked.about |= {
         "seconds": round(usual["n_samples"] / usual["sample_rate"], 3),
         "sample_rate": usual["sample_rate"],
         "n_channels": usual["n_channels"],
     }
     return taps, same
-
-
-class _Mono:
-    """The mean of a file's channels, so that files of any channels can be read side by side."""
-
-    n_channels = 1
-
-    def __init__(self, file):
-        self.file, self.path = file, file.path
-        self.sample_rate, self.n_samples = file.sample_rate, file.n_samples
-        self.seconds = file.seconds
-
-    def blocks(self, stop):
-        for block in self.file.blocks(stop):
-            yield block.mean(axis=1, keepdims=True)
 
 
 def _judge(song, looked, taps, products, sources, can_add_up):

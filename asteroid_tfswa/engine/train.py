@@ -2,43 +2,29 @@
 
 import contextlib
 import copy
-import logging
 import math
-import warnings
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import default_convert
 
 from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import EpochSampler, TrainSegments
 from asteroid_tfswa.data.sources import trained_sources
-from asteroid_tfswa.engine.averaging import ExponentialAverage
-from asteroid_tfswa.engine.checkpoints import (
-    BestCheckpoint,
-    SafeCheckpointIO,
-    load_best_model,
-    save_best_model,
-)
+from asteroid_tfswa.engine.checkpoints import load_best_model, save_best_model
 from asteroid_tfswa.engine.chunks import ChunkBatches, ValidChunks
-from asteroid_tfswa.engine.failures import explain
-from asteroid_tfswa.engine.history import History, draw_curves
+from asteroid_tfswa.engine.history import draw_curves
 from asteroid_tfswa.engine.launchers import place
-from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.losses import get_loss
-from asteroid_tfswa.engine.meter import Meter
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
-from asteroid_tfswa.engine.processes import Loader, StopCallback, make_strategy
-from asteroid_tfswa.engine.progress import RunProgress
+from asteroid_tfswa.engine.processes import Loader
 from asteroid_tfswa.engine.record import Record
 from asteroid_tfswa.engine.resume import ExpDir, Start, training_fingerprint
 from asteroid_tfswa.engine.sharding import ShardedSystem
-from asteroid_tfswa.engine.signals import StopSignals, signals_blocked
-from asteroid_tfswa.engine.states import StateCheckpoint
+from asteroid_tfswa.engine.signals import StopSignals
 from asteroid_tfswa.engine.system import MusicSystem
+from asteroid_tfswa.engine.trainer import fit
 from asteroid_tfswa.engine.validation import check_validation
 from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
@@ -251,108 +237,3 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         conf,
         fingerprint,
     )
-
-
-def make_trainer(conf, folder, hardware, stop):
-    """Make Lightning's trainer.
-
-    Args:
-        conf (dict): see `train`.
-        folder (ExpDir): of the run.
-        hardware (dict): of `place`.
-        stop (StopCallback): stops it at signals.
-
-    Returns:
-        pytorch_lightning.Trainer: for the epochs of the configuration.
-    """
-    training, validation = conf["training"], conf["validation"]
-    decay, meter = conf["optim"]["ema_decay"], Meter(training["batch_size"])
-    return pl.Trainer(
-        accelerator=hardware["accelerator"],
-        devices=hardware["devices"],
-        num_nodes=hardware["num_nodes"],
-        strategy=make_strategy(training["strategy"], hardware),
-        max_epochs=training["epochs"],
-        precision=training["precision"],
-        accumulate_grad_batches=training["accumulate"],
-        gradient_clip_val=training["gradient_clipping"] or None,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        check_val_every_n_epoch=validation["valid_every"],
-        log_every_n_steps=10,
-        logger=RunLogger(folder.path),
-        plugins=[SafeCheckpointIO(stop.signals, training["keep_checkpoints"])],
-        callbacks=[
-            stop,
-            *([ExponentialAverage(decay)] if decay else []),
-            meter,
-            History(folder.path, meter),
-            RunProgress(meter, Record(folder.path)),
-            LearningRateMonitor(logging_interval="step"),
-            # The best epoch first, so that the state remembers it.
-            BestCheckpoint(folder.best, validation["monitor"], validation["valid_every"]),
-            StateCheckpoint(
-                folder.last,
-                stop.signals,
-                training["save_every_steps"],
-                training["save_every_minutes"],
-            ),
-        ],
-    )
-
-
-def fit(system, conf, folder, hardware, checkpoint, signals):
-    """Run Lightning's trainer, and turn its errors into those that commands report.
-
-    Args:
-        system (MusicSystem): what to train.
-        conf (dict): see `train`.
-        folder (ExpDir): of the run.
-        hardware (dict): of `place`.
-        checkpoint (Path or None): where to continue.
-        signals (StopSignals): the context in which this runs.
-
-    Raises:
-        InputError: see `train`.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM.
-    """
-    stop = StopCallback(signals)
-    starts_others = hardware["n_devices"] > 1 and not hardware["launcher"]
-    try:
-        with quiet_lightning(), quiet_writer_thread(), signals_blocked(starts_others):
-            make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
-    except BaseException as error:
-        if signals.received is not None:
-            # Lightning raises SystemExit, and code that a signal interrupts may fail in other ways.
-            raise signals.received from None
-        if stop.failure:
-            raise InputError(f"devices: {stop.failure}; its own message says why") from error
-        explained = explain(error)
-        if isinstance(error, OSError) and error.filename is None:
-            explained = InputError(
-                f"{folder.path / 'logs'}: the log cannot be written ({error.strerror}); make room "
-                "and run the same command again"
-            )
-        elif explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
-            explained = InputError(
-                f"{checkpoint}: training cannot continue from it ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:200]}); {folder.remedy(checkpoint)}"
-            )
-        raise (explained or error) from error
-
-
-@contextlib.contextmanager
-def quiet_lightning():
-    """Suppress Lightning's hints to developers."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\b")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
