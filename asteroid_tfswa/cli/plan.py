@@ -48,12 +48,16 @@ def run(args):
         speed, waiting = trial["segments_per_second"], trial["waiting_share"]
         print(f"{start}{trial['memory_gib']:8.2f}{speed:12.3g}{waiting:9.1%}")
     for precision, size in found["largest_batch"].items():
-        print(f"largest batch that fits, {precision}: {size if size is not None else 'unknown'}")
+        told = "unknown" if size is None else f"about {size}, by how memory grows with the batch"
+        print(f"largest batch that fits, {precision}: {told}")
     schedule = found["schedule"]
     validation = schedule["validation_hours"]
     told = "unknown without --data_dir" if validation is None else f"{validation:.3g} h"
     print(f"training {schedule['train_hours']:.3g} h, validation {told}")
     print(
         f"together {schedule['hours']:.3g} h on {found['n_devices']} devices, "
-        f"{schedule['device_hours']:.3g} device-hours; disk {schedule['disk_gib']:.2g} GiB"
+        f"{schedule['device_hours']:.3g} device-hours"
     )
+    songs = schedule["data_gib"]
+    told = "" if songs is None else f", {songs:.3g} GiB for the songs"
+    print(f"disk: {schedule['disk_gib']:.2g} GiB for checkpoints and model{told}")

@@ -26,7 +26,9 @@ def plan(conf, data_dir=None, devices="", precisions=None):
         dict: "device" (str), "n_devices", "memory_gib" (usable), "trials" (for each "precision",
         "batch_size" and what `measure` returns), "largest_batch" (by precision; None if unknown),
         and "schedule": "segments_per_second", "train_hours", "validation_hours" (None without
-        data), "hours", "device_hours" and "disk_gib".
+        data), "hours", "device_hours", "disk_gib" (checkpoints and model; the logs are small) and
+        "data_gib" (of the prepared songs; None without data). Speed is taken to grow with the
+        number of devices.
 
     Raises:
         InputError: if not even one batch size of the configured precision works.
@@ -49,15 +51,16 @@ def plan(conf, data_dir=None, devices="", precisions=None):
         trial |= measure(conf, trial["batch_size"], trial["precision"], data_dir, device)
     own = [t for t in trials if t["precision"] == training["precision"]]
     works = [t for t in own if "error" not in t]
+    n_devices = hardware["n_devices"] * training["num_nodes"]
     if not works:
         raise InputError(own[0]["error"])
     return {
         "device": torch.cuda.get_device_name(int(device)) if on_gpu else "CPU",
-        "n_devices": hardware["n_devices"],
+        "n_devices": n_devices,
         "memory_gib": memory / 2**30,
         "trials": trials,
         "largest_batch": {p: _largest(trials, p, memory / 2**30) for p in dict.fromkeys(wanted)},
-        "schedule": _schedule(conf, works[-1], hardware["n_devices"], data_dir),
+        "schedule": _schedule(conf, works[-1], n_devices, data_dir),
     }
 
 
@@ -77,8 +80,9 @@ def _schedule(conf, trial, n_devices, data_dir):
     training, validation = conf["training"], conf["validation"]
     speed = trial["segments_per_second"] * n_devices
     train_hours = training["epochs"] * training["epoch_size"] / speed / 3600
-    validation_hours = None
+    validation_hours = data_gib = None
     if data_dir:
+        data_gib = sum(file.stat().st_size for file in data_dir.glob("*/*/*.wav")) / 2**30
         part = validation["valid_seconds"] or float("inf")
         songs = read_prepared(data_dir).splits["valid"]
         audio = sum(min(song.n_samples / song.sample_rate, part) for song in songs)
@@ -94,6 +98,7 @@ def _schedule(conf, trial, n_devices, data_dir):
         "validation_hours": validation_hours,
         "hours": hours,
         "device_hours": hours * n_devices,
+        "data_gib": data_gib,
         # One more state while a new one is written.
         "disk_gib": (states + trial["checkpoint_bytes"] + trial["model_bytes"]) / 2**30,
     }

@@ -36,6 +36,8 @@ def test_a_plan_of_real_steps(tmp_path, capsys):
     assert trial["valid_audio"] == pytest.approx(3.2)
     sizes = 3 * trial["checkpoint_bytes"] + trial["model_bytes"]
     assert schedule["disk_gib"] == pytest.approx(sizes / 2**30)
+    songs = sum(file.stat().st_size for file in data_dir.rglob("*.wav"))
+    assert schedule["data_gib"] == pytest.approx(songs / 2**30) and songs > 0
 
 
 def test_the_largest_batch_grows_with_memory():
