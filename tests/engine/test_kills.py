@@ -5,6 +5,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 
@@ -39,8 +40,8 @@ def load(path):
 
 
 def epochs(command):
-    """The lines of epochs, without the time left."""
-    return {line.rsplit(",", 1)[0] for line in command.lines if line.startswith("epoch ")}
+    """The lines of epochs, without speed and time left."""
+    return {re.split(r", [\d.]+ segments/s", x)[0] for x in command.lines if x[:6] == "epoch "}
 
 
 def same(a, b):
