@@ -41,7 +41,8 @@ def load(path):
 
 def epochs(command):
     """The lines of epochs, without speed and time left."""
-    return {re.split(r", [\d.]+ segments/s", x)[0] for x in command.lines if x[:6] == "epoch "}
+    lines = [line for line in command.lines if line.startswith("epoch ")]
+    return {re.split(r", [\d.:]+ (?:segments/s|left)", line)[0] for line in lines}
 
 
 def same(a, b):
