@@ -11,6 +11,7 @@ import torch
 from asteroid_tfswa import InputError, TFSWAUNet
 from asteroid_tfswa.cli import main
 from asteroid_tfswa.models import shipped
+from asteroid_tfswa.models.card import describe
 from asteroid_tfswa.models.export import export_model
 
 LICENCES = [{"title": "Songs", "license": "CC0 1.0"}]
@@ -124,3 +125,21 @@ def test_notice_names_everybody():
         assert name in notice
     for name in ("Frank Wen", "Viola Iborra", "Chromium", "Producer Space", "Karoryfer"):
         assert name in notice
+
+
+def test_the_small_model_is_what_its_card_says():
+    card = (shipped.FOLDER / "small.md").read_text(encoding="utf-8")
+    model = TFSWAUNet.from_pretrained("small")
+    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in card
+    assert model.sources == ["vocals", "drums", "bass", "other"] and model.sample_rate == 44100
+    assert shipped.default_model().stat().st_size < 12e6
+    about = describe("small")
+    assert about["weights"] == ["float16", "float32"]
+    row = next(line for line in card.splitlines() if line.startswith("| eif_rubidium"))
+    scores = about["scores"]["stems"]
+    assert row.endswith("".join(f" {scores[s]['SDR']['median']:.2f} |" for s in model.sources))
+    # Its stems add up to about the song: it was trained to.
+    wav = torch.from_numpy(0.1 * np.random.default_rng(0).standard_normal((2, 44100))).float()
+    with torch.no_grad():
+        rest = model.eval()(wav).sum(dim=0) - wav
+    assert rest.norm() < wav.norm()
