@@ -25,6 +25,12 @@ OLD_LOSSES = {
     "multisrc_neg_sdsdr": "sdsdr",
 }
 
+# Sections that keys were in before: files of users still have them there.
+MOVED = {
+    **dict.fromkeys(("random_mix", "gain_min", "gain_max", "channel_swap"), ("data",)),
+    "valid_segment": ("training",),
+}
+
 
 def parse_command(parser, base, argv=None):
     """Parse a command with the options of `parser`, ``--conf`` and every key of `base`.
@@ -183,7 +189,7 @@ def _flatten(path, conf, sections):
         if title not in sections:
             raise InputError(f"{path}: unknown section {title[:60]!r}{_meant(title, sections)}")
         for key, value in section.items():
-            if key not in sections[title]:
+            if key not in sections[title] and title not in MOVED.get(key, ()):
                 raise InputError(
                     f"{path}: unknown key {key[:60]!r} in section {title!r}"
                     f"{_meant(key, sections[title])}"

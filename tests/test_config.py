@@ -368,3 +368,12 @@ def test_help_of_the_recipe_from_the_top_of_the_checkout():
     )
     assert "--stage N " in done.stdout and "--compile " in done.stdout
     assert done.stderr == ""
+
+
+def test_files_with_keys_in_their_earlier_sections_are_read(tmp_path):
+    path = tmp_path / "old.yml"
+    path.write_text("data: {gain_min: 0.5, random_mix: 0.25}\ntraining: {valid_segment: 2.0}\n")
+    conf = parse(RECIPE / "local/conf.yml", "--conf", str(path))
+    assert conf["augment"]["gain_min"] == 0.5 and conf["augment"]["random_mix"] == 0.25
+    assert conf["validation"]["valid_segment"] == 2.0
+    assert "gain_min" not in conf["data"] and "valid_segment" not in conf["training"]
