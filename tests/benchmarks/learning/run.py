@@ -177,7 +177,7 @@ class Run:
         path = self.folder / "state.pt"
         if not path.exists():
             return None
-        state = torch.load(path, map_location=self.device, weights_only=False)
+        state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.curve, self.losses = state["done"], state["curve"], state["losses"]
