@@ -1,5 +1,6 @@
 """Read the formats that soundfile does not support through the program ffmpeg."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -113,6 +114,36 @@ def _stream(entry, length_of_file):
     )
 
 
+@contextlib.contextmanager
+def running(command, stdin=None):
+    """Run ffmpeg, which ends with the block.
+
+    Args:
+        command (list of str): with its output on stdout.
+        stdin (file, optional): its input. Default: that of this process.
+
+    Yields:
+        tuple[subprocess.Popen, callable]: the process, and what returns its messages (bytes) when
+        it has ended.
+    """
+    with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads could fill up
+
+        def said():
+            messages.seek(0)
+            return messages.read()
+
+        # A session of its own keeps Ctrl-C in a terminal from ffmpeg, which is stopped below.
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
+        )
+        try:
+            yield process, said
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
 def decode(path, number, stream, block_size, is_sure=True):
     """Decode an audio stream of a file.
 
@@ -142,24 +173,14 @@ def decode(path, number, stream, block_size, is_sure=True):
         command += ["-ac", str(n_channels)]
     command += ["-map", f"0:a:{number}", "-ar", str(rate), "-f", "f32le", "pipe:1"]
     n_read, block_bytes = 0, block_size * n_channels * 4
-    with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads could fill up
-        # A session of its own keeps Ctrl-C in a terminal from ffmpeg, which is stopped below.
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
-        )
-        try:
-            while data := process.stdout.read(block_bytes):
-                data = data[: len(data) // (4 * n_channels) * 4 * n_channels]
-                block = np.frombuffer(bytearray(data), "<f4").reshape(-1, n_channels)
-                n_read += len(block)
-                yield block
-            process.wait()
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-        messages.seek(0)
-        said = messages.read()
+    with running(command) as (process, messages):
+        while data := process.stdout.read(block_bytes):
+            data = data[: len(data) // (4 * n_channels) * 4 * n_channels]
+            block = np.frombuffer(bytearray(data), "<f4").reshape(-1, n_channels)
+            n_read += len(block)
+            yield block
+        process.wait()
+        said = messages()
     complaint = reason(said, path)
     if process.returncode != 0:
         raise InputError(f"{path}: ffmpeg cannot decode it ({complaint}); replace the file")

@@ -1,14 +1,12 @@
 """Separate a pipe into a pipe: audio on standard input, samples on standard output."""
 
 import struct
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from asteroid_tfswa.audio.ffmpeg import reason, require_ffmpeg
+from asteroid_tfswa.audio.ffmpeg import CONTAINERS, reason, require_ffmpeg, running
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.stream import separate_blocks
 
@@ -60,30 +58,21 @@ def _read(model, source):
     """Yield blocks, (chan, time), at the rate of the model, as soon as they arrive."""
     require_ffmpeg("standard input")
     command = ["ffmpeg", "-v", "error", "-nostdin", "-probesize", "4096", "-analyzeduration", "0"]
+    command += ["-protocol_whitelist", "pipe", "-format_whitelist", CONTAINERS]
     command += ["-i", "pipe:0", "-map", "0:a:0"]
     command += ["-ac", str(model.in_channels), "-ar", str(round(model.sample_rate))]
     command += ["-f", "f32le", "-flush_packets", "1", "pipe:1"]
     width, rest, n_read = 4 * model.in_channels, b"", 0
-    with tempfile.TemporaryFile() as messages:
-        # A session of its own keeps Ctrl-C in a terminal from ffmpeg, which is stopped below.
-        process = subprocess.Popen(
-            command, stdin=source, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
-        )
-        try:
-            while data := process.stdout.read1(BLOCK * width):
-                data = rest + data
-                whole = len(data) // width * width
-                rest = data[whole:]
-                n_read += whole
-                block = np.frombuffer(bytearray(data[:whole]), "<f4")
-                yield torch.from_numpy(block.reshape(-1, model.in_channels).T.copy())
-            process.wait()
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-        messages.seek(0)
-        said = reason(messages.read(), Path("pipe:0"))
+    with running(command, source) as (process, messages):
+        while data := process.stdout.read1(BLOCK * width):
+            data = rest + data
+            whole = len(data) // width * width
+            rest = data[whole:]
+            n_read += whole
+            block = np.frombuffer(bytearray(data[:whole]), "<f4")
+            yield torch.from_numpy(block.reshape(-1, model.in_channels).T.copy())
+        process.wait()
+        said = reason(messages(), Path("pipe:0"))
     if process.returncode != 0 or not n_read:
         state = "is cut off or damaged" if n_read else "holds no audio that ffmpeg can decode"
         raise InputError(f"-: standard input {state} ({said or 'it is empty'})")

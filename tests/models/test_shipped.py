@@ -1,6 +1,8 @@
 """Models that ship with the package: by name, by default, listed, and missing."""
 
 import json
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ import torch
 
 from asteroid_tfswa import InputError, TFSWAUNet
 from asteroid_tfswa.cli import main
+from asteroid_tfswa.data.decode import decode_stem_mp4
 from asteroid_tfswa.models import shipped
 from asteroid_tfswa.models.card import describe
 from asteroid_tfswa.models.export import export_model
+from asteroid_tfswa.scores.bsseval import frame_sdr
 
 LICENCES = [{"title": "Songs", "license": "CC0 1.0"}]
 
@@ -143,3 +147,21 @@ def test_the_small_model_is_what_its_card_says():
     with torch.no_grad():
         rest = model.eval()(wav).sum(dim=0) - wav
     assert rest.norm() < wav.norm()
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_the_card_s_scores_of_a_rock_song_are_measured(tmp_path):
+    stempeg = pytest.importorskip("stempeg", reason="needs stempeg's sample", exc_type=Exception)
+    decode_stem_mp4(Path(stempeg.example_stem_path()), tmp_path, threading.Event())
+    model = TFSWAUNet.from_pretrained("small")
+    read = [soundfile.read(tmp_path / f"{s}.wav", dtype="float32")[0].T for s in model.sources]
+    true = np.stack(read)
+    mixture = true.sum(axis=0)
+    gains = (true * mixture).sum(axis=(1, 2)) / (mixture**2).sum()
+    found = model.separate(mixture)
+    card = (shipped.FOLDER / "small.md").read_text(encoding="utf-8")
+    rows = card[card.index("| excerpt of 6 s") :].splitlines()[:2]
+    for estimates, row in zip((found, gains[:, None, None] * mixture), rows):
+        told = [float(cell) for cell in row.split("|")[3:7]]
+        medians = np.nanmedian(frame_sdr(true, estimates, 44100), axis=1)
+        assert medians == pytest.approx(told, abs=0.02)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 import soundfile
 import torch
 
-from asteroid_tfswa import TFSWAUNet
+from asteroid_tfswa import InputError, TFSWAUNet
 from asteroid_tfswa.separate import separate_wav
+from asteroid_tfswa.separate.live import separate_pipe
 from tests.trained import make_best_model
 
+pytestmark = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
 COMMAND = [sys.executable, "-c", "from asteroid_tfswa_cli import main; main()", "separate"]
 
 
@@ -102,3 +105,17 @@ def test_errors_are_one_line(model_file, options, data, message):
     process = start("--model", model_file, "-", *options)
     _, said = process.communicate(data)
     assert process.returncode == 1 and said.startswith(message) and said.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile secret.wav\n", "#EXTM3U\n#EXTINF:1,\nsecret.wav\n"]
+)
+def test_playlists_open_no_other_file(model_file, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("secret.wav").write_bytes(wav_bytes(torch.randn(2, 8000) / 10))
+    Path("list").write_text(text)
+    model, sink = TFSWAUNet.from_pretrained(model_file), io.BytesIO()
+    with pytest.raises(InputError, match="standard input holds no audio"):
+        with open("list", "rb") as source:
+            separate_pipe(model, source, sink, form="raw")
+    assert sink.getvalue() == b""

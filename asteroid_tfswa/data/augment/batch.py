@@ -57,8 +57,13 @@ def mix(batch, n_src, sample_rate):
         tuple of torch.Tensor: mixtures (batch, n_channels, time) and targets
         (batch, n_src, n_channels, time), float32.
     """
-    stems = batch.stems.transpose(-1, -2) * batch.gains[..., None, None]
-    stems = torch.where(batch.swaps[..., None, None], stems.flip(-2), stems).contiguous()
+    read = batch.stems.transpose(-1, -2)  # (batch, n_stems, n_channels, time)
+    stems = torch.empty(read.shape, device=read.device)
+    # Channel by channel: each is swapped, converted and put in its place at once.
+    for channel, other in enumerate(reversed(range(read.shape[2]))):
+        swapped = torch.where(batch.swaps[..., None], read[:, :, other], read[:, :, channel])
+        stems[:, :, channel] = swapped
+    stems *= batch.gains[..., None, None]
     for item, drawn in zip(stems, batch.effects):
         effects.apply(item, sample_rate, drawn)
     mixtures = stems[:, 0].clone()
