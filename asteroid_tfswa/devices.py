@@ -9,7 +9,8 @@ import torch
 
 from asteroid_tfswa.errors import InputError
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of training
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")  # of training
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of CPUs
 OUT_OF_MEMORY = re.compile(
     "out of memory|not enough memory|can't allocate memory|CU[A-Z]+_(STATUS_)?ALLOC_FAILED",
     re.IGNORECASE,
@@ -63,7 +64,7 @@ def choose_devices(devices, precision):
         precision (str): one of PRECISIONS.
 
     Returns:
-        dict: "accelerator", "devices" as Lightning takes them, and "n_devices".
+        dict: "accelerator", "devices" and "precision" as Lightning takes them, and "n_devices".
 
     Raises:
         InputError: if a GPU does not exist, `devices` cannot be parsed, or they do not support the
@@ -84,7 +85,12 @@ def choose_devices(devices, precision):
                 "precision: 16-mixed needs a GPU; on the CPU use bf16-mixed or 32-true"
             )
         n_devices = int(match[1])
-        return {"accelerator": "cpu", "devices": n_devices, "n_devices": n_devices}
+        return {
+            "accelerator": "cpu",
+            "devices": n_devices,
+            "n_devices": n_devices,
+            "precision": _precision_on(["cpu"], precision),
+        }
     if not re.fullmatch(r"[0-9]+(,[0-9]+)*", devices):
         raise InputError(f"devices: '{devices}' is invalid; use '0', '0,1', 'cpu' or ''")
     gpus = sorted(map(int, devices.split(",")))
@@ -95,7 +101,36 @@ def choose_devices(devices, precision):
             f"devices: GPU {gpus[-1]} does not exist, this machine shows {n_gpus}"
             + (f" (0 to {n_gpus - 1})" if n_gpus else "; use 'cpu'")
         )
-    return {"accelerator": "gpu", "devices": gpus, "n_devices": len(gpus)}
+    return {
+        "accelerator": "gpu",
+        "devices": gpus,
+        "n_devices": len(gpus),
+        "precision": _precision_on([f"cuda:{gpu}" for gpu in gpus], precision),
+    }
+
+
+def _precision_on(names, precision):
+    """The precision that "auto" stands for on these devices."""
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if all(map(has_bfloat16, names)) else "32-true"
+
+
+def has_bfloat16(device):
+    """Whether a device computes in bfloat16 itself, rather than emulating it.
+
+    Args:
+        device (torch.device or str): a CPU (AMX or AVX-512 BF16) or GPU.
+
+    Returns:
+        bool
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(flags.get(flag, False) for flag in BFLOAT16_FLAGS)
 
 
 def rank_and_world():

@@ -9,7 +9,7 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.cli.doctor import GB, Check, one_short_line, output_lines
-from asteroid_tfswa.devices import usable_memory
+from asteroid_tfswa.devices import has_bfloat16, usable_memory
 
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -98,8 +98,7 @@ def check_model(device):
 def _fits(device, precision):
     """Whether the device has the precision itself, rather than emulating it."""
     if device.type == "cuda" and precision == "bf16-mixed":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+        return has_bfloat16(device)
     other_than_cuda = {"cpu": ("32-true", "bf16-mixed"), "mps": ("32-true",)}
     return precision in other_than_cuda.get(device.type, tuple(DTYPES))
 

@@ -123,8 +123,8 @@ def add_arguments(parser):
         "--precision",
         choices=PRECISIONS,
         default="32",
-        help="bf16 is faster on GPUs and less exact; auto is bf16 on a GPU that has it, else 32 "
-        "(default: 32)",
+        help="bf16 is faster where the GPU or CPU has it, and less exact; auto is bf16 there, "
+        "else 32 (default: 32)",
     )
     group.add_argument(
         "--segment",

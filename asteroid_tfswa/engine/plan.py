@@ -40,7 +40,7 @@ def plan(conf, data_dir=None, devices="", precisions=None):
     memory = CPU_SHARE * usable_memory()
     if on_gpu:
         memory = GPU_SHARE * torch.cuda.get_device_properties(int(device)).total_memory
-    wanted = [training["precision"], *(precisions or [])]
+    wanted = [hardware["precision"], *(precisions or [])]
     sizes = sorted({1, max(1, training["batch_size"] // 2), training["batch_size"]})
     trials = [
         {"precision": precision, "batch_size": size}
@@ -49,7 +49,7 @@ def plan(conf, data_dir=None, devices="", precisions=None):
     ]
     for trial in tqdm(trials, desc="measuring", unit="trial"):
         trial |= measure(conf, trial["batch_size"], trial["precision"], data_dir, device)
-    own = [t for t in trials if t["precision"] == training["precision"]]
+    own = [t for t in trials if t["precision"] == hardware["precision"]]
     works = [t for t in own if "error" not in t]
     n_devices = hardware["n_devices"] * training["num_nodes"]
     if not works:

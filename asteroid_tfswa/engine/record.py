@@ -53,7 +53,7 @@ class Record:
                 "versions": versions(),
                 "git": git_state(),
                 "devices": devices,
-                "precision": conf["training"]["precision"],
+                "precision": hardware["precision"],
                 "seed": conf["training"]["seed"],
                 "data": {
                     "name": data.name,

@@ -41,7 +41,7 @@ def make_trainer(conf, folder, hardware, stop):
         num_nodes=hardware["num_nodes"],
         strategy=make_strategy(training["strategy"], hardware),
         max_epochs=training["epochs"],
-        precision=training["precision"],
+        precision=hardware["precision"],
         accumulate_grad_batches=training["accumulate"],
         gradient_clip_val=training["gradient_clipping"] or None,
         use_distributed_sampler=False,

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from asteroid_tfswa.devices import is_out_of_memory, return_memory
+from asteroid_tfswa.devices import has_bfloat16, is_out_of_memory, return_memory
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.separate.chunks import overlap_add
 
@@ -52,7 +52,8 @@ class ChunkRunner:
     Args:
         model (MusicModel): the model, in evaluation mode.
         overlap (float): share of a chunk that overlaps the next, for chunks that are halved.
-        precision (str): "32", "bf16", or "auto": bf16 on a GPU that supports it, else 32.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU or CPU that has it in
+            hardware, else 32.
 
     Raises:
         InputError: if `precision` is unknown.
@@ -66,9 +67,7 @@ class ChunkRunner:
         self.model, self.overlap = model, overlap
         self.device = next(model.parameters()).device
         if precision == "auto":
-            on_gpu = self.device.type == "cuda"
-            has_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-            precision = "bf16" if has_bf16 else "32"
+            precision = "bf16" if has_bfloat16(self.device) else "32"
         self.is_bf16 = precision == "bf16"
         self.max_batch = self.max_size = float("inf")  # until memory runs out
         self._n_runs = 0

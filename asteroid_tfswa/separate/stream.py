@@ -46,7 +46,8 @@ def separate_blocks(
         batch_size (int): chunks that go through the model at once, 1 to 256. Default 1.
         shifts (int): passes to average, each with its joins at different times, 1 to 100.
             Default 1.
-        precision (str): "32", "bf16", or "auto": bf16 on a GPU that supports it. Default ``"32"``.
+        precision (str): "32", "bf16", or "auto": bf16 on a GPU or CPU that has it in
+            hardware. Default ``"32"``.
         progress (callable, optional): called with the seconds done since the last call; if it
             returns False, the separation is cancelled.
         latency (float, optional): bound on the algorithmic latency in seconds, 0.01 to `segment`,

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from asteroid_tfswa.cli import device_checks, doctor, main
+from asteroid_tfswa.devices import has_bfloat16
 
 REPO = Path(__file__).parents[2]
 
@@ -79,6 +81,12 @@ def test_doctor_works_where_the_package_cannot_be_imported(tmp_path):
     assert "no_such_module" in found["numpy"] and "pip install" in found["numpy"]
     assert found["pyyaml"].startswith("ok ") and found["cores"].startswith("ok ")
     assert lines[-1].startswith("Separation and training cannot work yet: see torch, torchaudio")
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs Linux")
+def test_torch_and_the_kernel_agree_on_bfloat16_in_the_cpu():
+    (check,) = [each for each in doctor.check_cpu() if each.name.startswith("bfloat16")]
+    assert check.found.startswith("in hardware") == has_bfloat16("cpu")
 
 
 def test_program_that_fails_is_not_taken_for_one_that_works(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from asteroid_tfswa.devices import has_bfloat16
 from asteroid_tfswa.engine.record import git_state
 from tests.engine import tiny
 
@@ -26,6 +27,7 @@ def read(exp_dir):
 
 def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
     changes = {"valid_every": 2, "monitor": "val_loss", "epoch_size": 44, "log_audio_every": 1}
+    changes["precision"] = "auto"
     tiny.run(data_dir, tmp_path, epochs=3, **changes)
     first, table = read(tmp_path), tmp_path / "history.csv"
     # As if killed after a row was written and before its epoch was saved.
@@ -46,6 +48,7 @@ def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
     assert [start["continues"] for start in starts] == ["", "after epoch 3"]
     assert starts[0]["versions"]["torch"] == importlib.metadata.version("torch")
     assert starts[0]["data"]["songs"] == {"train": 3, "valid": 2, "test": 0}
+    assert starts[0]["precision"] == ("bf16-mixed" if has_bfloat16("cpu") else "32-true")
     assert starts[0]["seed"] == 3 and starts[0]["data"]["fingerprint"]
     lines = [line.split(" ", 2)[2] for line in (tmp_path / "train.log").read_text().splitlines()]
     assert [line.split(":")[0] for line in lines] == [
