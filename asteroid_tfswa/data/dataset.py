@@ -100,7 +100,9 @@ class TrainSegments(Dataset):
         swaps = torch.zeros(shape[:2], dtype=torch.bool)
         for number, *arrays in zip(numbers, stems.numpy(), gains.numpy(), swaps.numpy()):
             self._draw((self.seed, number), *arrays)
-        effects = [self.augment.draw_effects((self.seed, number)) for number in numbers]
+        effects = [
+            self.augment.draw_effects((self.seed, number), len(self.stems)) for number in numbers
+        ]
         return StemBatch(stems, gains, swaps, effects)
 
     def mix(self, batch):

@@ -1,9 +1,12 @@
-"""Effects on all stems of an item alike, applied on the device.
+"""Effects on the stems of an item, applied on the device.
 
 Each function takes stems (n_stems, n_channels, time), float32, their sample rate, an amount and a
-position from 0 to 1, and returns stems of the same shape. All stems are multiplied by the same
-gains, over time or over frequency, so that the mixture, their sum, is changed in just that way. The
-targets are changed too: what was taken out of the mixture no mask can bring back.
+position from 0 to 1, and returns stems of the same shape.
+
+Those of `STEM_EFFECTS` change one stem as another recording or another mixing desk would. Those of
+`EFFECTS` multiply all stems of an item by the same gains, over time or over frequency, so that the
+mixture, their sum, is changed in just that way. The targets are changed too: what was taken out of
+the mixture no mask can bring back.
 """
 
 import torch
@@ -12,6 +15,63 @@ from torch.nn import functional
 EDGE = 0.01  # seconds: fades of `time_mask`, and how fast `limiter` reacts
 # Edges in the spectrum, relative to their frequency.
 STEEPNESS = 0.02
+LOWEST = 40.0  # Hz: where the bands of `eq` and `band_mask` begin
+EQ_WIDTH = 1.5  # octaves from the middle of an equaliser's band to 0.6 of its decibels
+
+
+def eq(stems, sample_rate, decibels, where):
+    """Raise or lower a broad band of frequencies, shaped like a bell over the octaves.
+
+    Args:
+        stems (torch.Tensor): (n_stems, n_channels, time).
+        sample_rate (int): in Hz.
+        decibels (float): gain in the middle of the band.
+        where (float): 0 for a middle of 40 Hz to 1 for the Nyquist frequency, by octaves.
+
+    Returns:
+        torch.Tensor: same shape.
+    """
+    middle = LOWEST * (max(sample_rate / 2, LOWEST) / LOWEST) ** where
+
+    def gains(freqs):
+        octaves = torch.log2(freqs.clamp(min=1.0) / middle)
+        return 10 ** (decibels / 20 * torch.exp(-0.5 * (octaves / EQ_WIDTH) ** 2))
+
+    return _filtered(stems, sample_rate, gains)
+
+
+def width(stems, sample_rate, factor, where):
+    """Make stems narrower or wider: scale what differs between their channels.
+
+    Args:
+        stems (torch.Tensor): (n_stems, n_channels, time).
+        sample_rate (int): not used.
+        factor (float): of each channel's difference from the mean of the channels; 0 makes all
+            channels equal.
+        where (float): not used.
+
+    Returns:
+        torch.Tensor: same shape.
+    """
+    middle = stems.mean(1, keepdim=True)
+    return middle + factor * (stems - middle)
+
+
+def pan(stems, sample_rate, balance, where):
+    """Move stereo stems to one side: lower the other channel. Others are left as they are.
+
+    Args:
+        stems (torch.Tensor): (n_stems, n_channels, time).
+        sample_rate (int): not used.
+        balance (float): -1 leaves the left channel alone, 1 the right one; 0 changes nothing.
+        where (float): not used.
+
+    Returns:
+        torch.Tensor: same shape.
+    """
+    if stems.shape[1] != 2:
+        return stems
+    return stems * stems.new_tensor([[1 - max(balance, 0.0)], [1 + min(balance, 0.0)]])
 
 
 def lowpass(stems, sample_rate, cutoff, where):
@@ -47,8 +107,8 @@ def band_mask(stems, sample_rate, octaves, where):
         torch.Tensor: same shape.
     """
     nyquist = sample_rate / 2
-    lowest, highest = 40.0, max(nyquist / 2**octaves, 40.0)
-    low = lowest * (highest / lowest) ** where
+    highest = max(nyquist / 2**octaves, LOWEST)
+    low = LOWEST * (highest / LOWEST) ** where
     high = low * 2**octaves
 
     def gains(freqs):
@@ -102,7 +162,9 @@ def limiter(stems, sample_rate, decibels, where):
     return stems * (1 - functional.avg_pool1d(reduction, 2 * half + 1, stride=1))
 
 
-EFFECTS = {f.__name__: f for f in (lowpass, band_mask, time_mask, limiter)}  # in this order
+# In this order.
+STEM_EFFECTS = {f.__name__: f for f in (eq, width, pan)}
+EFFECTS = {f.__name__: f for f in (lowpass, band_mask, time_mask, limiter)}
 
 
 def apply(stems, sample_rate, drawn):
@@ -111,10 +173,12 @@ def apply(stems, sample_rate, drawn):
     Args:
         stems (torch.Tensor): (n_stems, n_channels, time), float32.
         sample_rate (int): in Hz.
-        drawn (list of (str, float, float)): name, amount and position of each effect.
+        drawn (list of (str, int or None, float, float)): name of each effect, number of the stem
+            that it changes (None: all), amount and position.
     """
-    for name, amount, where in drawn:
-        stems.copy_(EFFECTS[name](stems, sample_rate, amount, where))
+    for name, index, amount, where in drawn:
+        part = stems if index is None else stems[index : index + 1]
+        part.copy_((STEM_EFFECTS | EFFECTS)[name](part, sample_rate, amount, where))
 
 
 def _filtered(stems, sample_rate, gains):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asteroid_tfswa.data.augment.effects import EFFECTS
+from asteroid_tfswa.data.augment.effects import EFFECTS, STEM_EFFECTS
 
 TEMPO = ("speed", "stretch", "pitch")  # see `tempo.change`
 
@@ -30,11 +30,13 @@ class Augment:
         silence (float): probability that a stem is silent. Default 0.
         mix_audio (float): probability that a stem is the sum of two segments of its source, from
             any two songs and positions, as in the paper. Default 0.
+        eq, width, pan (float): probabilities of what the functions of `effects` do to a stem.
+            Default 0.
         speed, stretch, pitch (float): probabilities of what `tempo.change` does to all stems of an
             item. Default 0.
         lowpass, band_mask, time_mask, limiter (float): probabilities of what the functions of
             `effects` do to all stems of an item. Default 0.
-        speed_min, ..., limiter_max (float): lowest and highest amount of each of these.
+        eq_min, ..., limiter_max (float): lowest and highest amount of each of these.
     """
 
     random_mix: float = 1.0
@@ -44,6 +46,15 @@ class Augment:
     polarity: float = 0.0
     silence: float = 0.0
     mix_audio: float = 0.0
+    eq: float = 0.0
+    eq_min: float = -9.0
+    eq_max: float = 9.0
+    width: float = 0.0
+    width_min: float = 0.0
+    width_max: float = 2.0
+    pan: float = 0.0
+    pan_min: float = -0.7
+    pan_max: float = 0.7
     speed: float = 0.0
     speed_min: float = 0.9
     speed_max: float = 1.1
@@ -113,28 +124,34 @@ class Augment:
         Returns:
             dict: the arguments `speed`, `stretch` and `pitch` of `tempo.change` that apply.
         """
-        return {name: amount for name, amount, _ in self._draw(item, TEMPO)}
+        return {name: amount for name in TEMPO for _, amount, _ in self._draw(item, name)}
 
-    def draw_effects(self, item):
+    def draw_effects(self, item, n_stems):
         """Draw the effects that are applied on the device.
 
         Args:
             item (tuple of int): seed and number of the item.
+            n_stems (int): number of stems.
 
         Returns:
-            list of (str, float, float): name, amount and position of each, see `effects.apply`.
+            list of (str, int or None, float, float): see `effects.apply`.
         """
-        return self._draw(item, EFFECTS)
+        n, draw = n_stems, self._draw
+        of_stems = [(name, *each) for name in STEM_EFFECTS for each in draw(item, name, n)]
+        of_all = [(name, None, *each) for name in EFFECTS for _, *each in draw(item, name)]
+        return of_stems + of_all
 
-    def _draw(self, item, names):
+    def _draw(self, item, name, n=1):
+        """Draw one augmentation n times: (number, amount, position) of those that apply."""
+        probability = getattr(self, name)
+        if probability == 0:
+            return []
+        rng = _generator(item, name)
+        limits = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
         drawn = []
-        for name in names:
-            probability = getattr(self, name)
-            if probability > 0:
-                rng = _generator(item, name)
-                if rng.random() < probability:
-                    limits = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
-                    drawn.append((name, rng.uniform(*limits), rng.random()))
+        for index in range(n):
+            if rng.random() < probability:
+                drawn.append((index, rng.uniform(*limits), rng.random()))
         return drawn
 
 

@@ -2,10 +2,21 @@ import pytest
 import torch
 
 from asteroid_tfswa.data.augment import effects
-from asteroid_tfswa.data.augment.effects import EFFECTS, band_mask, limiter, lowpass, time_mask
+from asteroid_tfswa.data.augment.effects import (
+    EFFECTS,
+    STEM_EFFECTS,
+    band_mask,
+    eq,
+    limiter,
+    lowpass,
+    pan,
+    time_mask,
+    width,
+)
 
 RATE = 8000
 AMOUNTS = {"lowpass": 1500.0, "band_mask": 1.0, "time_mask": 0.2, "limiter": 6.0}
+AMOUNTS |= {"eq": 9.0, "width": 1.5, "pan": -0.5}
 
 
 @pytest.fixture(params=[(4, 2, RATE), (1, 1, RATE + 1)], ids=["stereo", "mono"])
@@ -30,12 +41,43 @@ def test_all_stems_follow_the_mixture(stems, name):
     assert (changed - parts).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("name", [*STEM_EFFECTS, *EFFECTS])
 def test_silence_stays_silent_and_few_samples_are_enough(name):
+    effect = (STEM_EFFECTS | EFFECTS)[name]
     for time in (1, 2, 7, 500):
         silence = torch.zeros(3, 2, time)
-        assert torch.equal(EFFECTS[name](silence, RATE, AMOUNTS[name], 1.0), silence)
-        assert EFFECTS[name](torch.randn(3, 2, time), RATE, AMOUNTS[name], 0.5).isfinite().all()
+        assert torch.equal(effect(silence, RATE, AMOUNTS[name], 1.0), silence)
+        assert effect(torch.randn(3, 2, time), RATE, AMOUNTS[name], 0.5).isfinite().all()
+
+
+@pytest.mark.parametrize("where, middle", [(0.0, 40.0), (1.0, 4000.0), (0.5, 400.0)])
+@pytest.mark.parametrize("decibels", [-9.0, 6.0])
+def test_eq_changes_a_band_around_its_middle(stems, where, middle, decibels):
+    freqs, before = spectrum(stems)
+    _, after = spectrum(eq(stems, RATE, decibels, where))
+    gains = 20 * torch.log10((after / before).abs())[..., 1:]
+    octaves = torch.log2(freqs[1:] / middle)
+    expected = decibels * torch.exp(-(octaves**2) / 4.5)
+    torch.testing.assert_close(gains, expected.expand_as(gains), atol=0.02, rtol=1e-3)
+
+
+def test_width_scales_the_sides_alone(stems):
+    middle = stems.mean(1)
+    for factor in (0.0, 0.5, 2.0):
+        changed = width(stems, RATE, factor, 0.3)
+        torch.testing.assert_close(changed.mean(1), middle)
+        sides, before = changed - middle[:, None], stems - middle[:, None]
+        torch.testing.assert_close(sides, factor * before, atol=1e-5, rtol=1e-4)
+
+
+def test_pan_lowers_the_other_channel():
+    stems = torch.randn(3, 2, 100)
+    left, right = pan(stems, RATE, -0.25, 0.0).unbind(1)
+    assert torch.equal(left, stems[:, 0]) and torch.equal(right, 0.75 * stems[:, 1])
+    left, right = pan(stems, RATE, 1.0, 0.0).unbind(1)
+    assert not left.any() and torch.equal(right, stems[:, 1])
+    surround = torch.randn(3, 6, 100)
+    assert torch.equal(pan(surround, RATE, 0.5, 0.0), surround)
 
 
 def test_lowpass_removes_what_is_above_the_cutoff_and_nothing_else(stems):
@@ -84,6 +126,9 @@ def test_limiter_lowers_the_peaks_alone(stems):
 
 
 def test_effects_are_applied_in_place_one_after_another(stems):
-    expected = limiter(time_mask(stems, RATE, 0.2, 0.3), RATE, 3.0, 0.0)
-    effects.apply(stems, RATE, [("time_mask", 0.2, 0.3), ("limiter", 3.0, 0.9)])
+    louder = stems.clone()
+    louder[-1:] = eq(stems[-1:], RATE, 6.0, 0.5)
+    expected = limiter(time_mask(louder, RATE, 0.2, 0.3), RATE, 3.0, 0.0)
+    drawn = [("eq", len(stems) - 1, 6.0, 0.5), ("time_mask", None, 0.2, 0.3)]
+    effects.apply(stems, RATE, [*drawn, ("limiter", None, 3.0, 0.9)])
     assert torch.equal(stems, expected)

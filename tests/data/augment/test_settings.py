@@ -8,6 +8,7 @@ import torch
 
 from asteroid_tfswa.config import read_yaml
 from asteroid_tfswa.data.augment import Augment
+from asteroid_tfswa.data.augment.effects import EFFECTS, STEM_EFFECTS
 from asteroid_tfswa.data.augment.settings import TEMPO
 from asteroid_tfswa.data.dataset import TrainSegments
 from asteroid_tfswa.data.songs import Song
@@ -15,7 +16,7 @@ from asteroid_tfswa.data.songs import Song
 RECIPE = Path(__file__).resolve().parents[3] / "egs/musdb18"
 RATE = 8000
 NONE = {"random_mix": 0.0, "gain_min": 1.0, "gain_max": 1.0, "channel_swap": 0.0}
-LATER = ("polarity", "silence", "mix_audio", *TEMPO, "lowpass", "band_mask", "time_mask", "limiter")
+LATER = ("polarity", "silence", "mix_audio", *TEMPO, *STEM_EFFECTS, *EFFECTS)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,16 @@ def test_polarity_and_silence(songs):
     counts = [np.isclose(factors, value).sum() for value in (1, -1, 0)]
     assert sum(counts) == 40 and min(counts) > 3
     assert not make(songs, silence=1.0)[0][0].any()
+
+
+@pytest.mark.parametrize("name", STEM_EFFECTS)
+def test_stems_are_changed_one_by_one(songs, name):
+    plain, data = make(songs), make(songs, **{name: 0.5})
+    changed = []
+    for number in range(30):
+        pairs = zip(plain[number][1], data[number][1])
+        changed.append(tuple(not torch.equal(before, after) for before, after in pairs))
+    assert len(set(changed)) == 4  # both, one, the other, none
 
 
 def test_mix_audio_adds_a_segment_of_the_same_source(songs):
