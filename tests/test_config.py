@@ -249,8 +249,9 @@ NONSENSE += [{"a": 1}, [-1], [0], [NAN], [None], [[1]], [10**9], ["a", "a"], [".
 SENSIBLE = [
     (0, "split_seed random_mix channel_swap num_workers weight_decay warmup_steps"),
     (0, "polarity silence mix_audio speed stretch pitch lowpass band_mask time_mask limiter"),
+    (0, "eq eq_min eq_max width width_min width_max pan pan_min pan_max"),
     (0, "pitch_min pitch_max time_mask_min limiter_min"),
-    (-1, "pitch_min pitch_max"),
+    (-1, "pitch_min pitch_max eq_min eq_max pan_min"),
     (0, "gradient_clipping seed sep_overlap score_jobs tolerance ema_decay"),
     (0, "save_every_minutes save_every_steps valid_overlap valid_seconds log_audio_every"),
     ("", "init_from freeze monitor"),
@@ -276,7 +277,7 @@ def test_every_key_of_the_recipe_refuses_nonsense(key):
         if isinstance(value, float) and 0 < value < 1 and RANGES[key].above:
             continue  # tiny, and above 0
         low = DEFAULTS.get(RANGES[key].low, RANGES[key].low)
-        if isinstance(value, float) and 0 < value < 1 and low and float(low) <= 0:
+        if isinstance(value, float) and 0 < value < 1 and low != "" and float(low) <= 0:
             continue
         if any(type(value) is type(v) and value == v for v in sensible):
             RANGES[key].check(key, value, DEFAULTS)
@@ -298,9 +299,7 @@ def test_every_key_of_the_recipe_has_a_range_and_takes_its_ends(key):
         return
     assert found.names or found.choices or (found.low and found.high)
     if found.low and not found.count:
-        low, high = (
-            DEFAULTS.get(end) or type(DEFAULTS[key])(end) for end in (found.low, found.high)
-        )
+        low, high = (type(DEFAULTS[key])(DEFAULTS.get(end, end)) for end in (found.low, found.high))
         found.check(key, high, DEFAULTS)
         if found.above:
             with pytest.raises(InputError):

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import TrainSegments
+from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.losses import get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer
 from asteroid_tfswa.files import atomic_write
@@ -47,6 +48,10 @@ class Run:
         optimizer = {key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
         self.optimizer = make_optimizer(self.model.parameters(), **optimizer)
         self.loss = get_loss(self.conf["training"]["loss"])
+        hardware = choose_devices(
+            "0" if self.device.type == "cuda" else "cpu", self.conf["training"]["precision"]
+        )
+        self.is_bf16 = hardware["precision"] == "bf16-mixed"
         self.average = None
         if optim["ema_decay"]:
             average = get_ema_multi_avg_fn(optim["ema_decay"])
@@ -122,7 +127,9 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad()
-        loss = self.loss(self.model(mixture), targets)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16):
+            estimates = self.model(mixture)
+        loss = self.loss(estimates.float(), targets)
         loss.backward()
         clip = self.conf["training"]["gradient_clipping"]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf"))
