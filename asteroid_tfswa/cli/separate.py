@@ -122,9 +122,9 @@ def add_arguments(parser):
     group.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default="32",
+        default="auto",
         help="bf16 is faster where the GPU or CPU has it, and less exact; auto is bf16 there, "
-        "else 32 (default: 32)",
+        "else 32 (default: auto)",
     )
     group.add_argument(
         "--segment",

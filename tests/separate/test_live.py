@@ -46,7 +46,8 @@ def wav_bytes(wav, rate=8000):
 
 def test_wav_in_wav_out(model_file):
     wav = torch.randn(2, 20000) / 10
-    process = start("-", "--model", model_file, "--latency", "0.5", "--segment", "2")
+    process = start("-", "--model", model_file, "--latency", "0.5", "--segment", "2",
+                    "--precision", "32")  # fmt: skip
     out, said = process.communicate(wav_bytes(wav))
     assert (process.returncode, said) == (0, b"")
     stems, rate = soundfile.read(io.BytesIO(out), dtype="float32")
@@ -58,7 +59,7 @@ def test_wav_in_wav_out(model_file):
 
 def test_raw_samples_come_before_the_input_ends(model_file):
     process = start(model_file, "-", "--latency", "0.5", "--format", "raw", "--bits", "16",
-                    "--stems", "drums")  # fmt: skip
+                    "--stems", "drums", "--precision", "32")  # fmt: skip
     wav = torch.randn(2, 16000) / 10
     process.stdin.write(wav_bytes(wav))
     process.stdin.flush()
