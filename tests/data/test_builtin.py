@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from asteroid_tfswa.data.builtin import make_builtin_songs
+from asteroid_tfswa.data.builtin.render import find_sound_font
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
 
@@ -148,6 +149,22 @@ def test_songs_of_another_seed_are_not_passed_off(tmp_path):
     make_builtin_songs(tmp_path, n_train=0, n_test=0, seed=1)
     with pytest.raises(InputError, match="holds songs made with .*'seed': 1.*another folder"):
         make_builtin_songs(tmp_path, n_train=0, n_test=0, seed=2)
+    with pytest.raises(InputError, match="holds songs made with .*, not .*'sound_font'"):
+        make_builtin_songs(tmp_path, n_train=0, n_test=0, seed=1, sound_font=find_sound_font())
+
+
+@needs_instruments
+def test_another_sound_font_plays_the_same_songs(songs, tmp_path):
+    font = tmp_path / "other.sf2"
+    font.write_bytes(find_sound_font().read_bytes())
+    options = {"n_train": 1, "n_test": 0, "duration": 8.0, "seed": 3}
+    make_builtin_songs(tmp_path / "songs", **options, sound_font=font)
+    again, first = contents(tmp_path / "songs"), contents(songs)
+    assert again["train/train_01/bass.wav"] == first["train/train_01/bass.wav"]
+    font.write_bytes(b"RIFF....WAVE")
+    for path in (font, tmp_path / "none.sf2"):
+        with pytest.raises(InputError, match=f"sound_font: {path} is not a sound font"):
+            make_builtin_songs(tmp_path / "others", sound_font=path)
 
 
 @pytest.mark.parametrize("argument", [{"n_train": -1}, {"seed": -1}, {"duration": 1.0}])

@@ -16,7 +16,7 @@ SPLITS = ("train", "test")
 RECIPE_FILE = "builtin.json"  # the arguments that the songs of a folder were made with
 
 
-def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
+def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0, sound_font=None):
     """Make songs as `<folder>/{train,test}/<song>/{mixture,vocals,drums,bass,other}.wav`.
 
     Existing songs are kept, so an interrupted run continues where it stopped. The same seed gives
@@ -29,13 +29,15 @@ def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
         n_test (int): test songs. Default: 2.
         duration (float): length of each song in seconds, at least 4. Default: 30.
         seed (int): 0 or more. Default: 0.
+        sound_font (str or Path, optional): a General MIDI sound font (.sf2) that plays them.
+            Default: TimGM6mb (GPL 2), which the package pretty_midi ships.
 
     Returns:
         Path: `folder`.
 
     Raises:
-        InputError: an argument out of range, songs of another seed or duration in `folder`,
-            another run that is making songs there, or missing packages.
+        InputError: an argument out of range, songs of another seed, duration or sound font in
+            `folder`, another run that is making songs there, or missing packages.
     """
     folder = Path(folder)
     counts = {"n_train": n_train, "n_test": n_test, "seed": seed}
@@ -50,9 +52,11 @@ def make_builtin_songs(folder, n_train=10, n_test=2, duration=30.0, seed=0):
         for index in range(count)
     ]
     recipe = {"seed": seed, "duration": duration}
+    if sound_font is not None:
+        recipe["sound_font"] = Path(sound_font).name
     if _is_made(folder, recipe) and all(_is_whole(song) for _, _, song in songs):
         return folder  # reading needs no lock
-    sound_font = find_sound_font()
+    sound_font = find_sound_font(sound_font)
     with locked(folder):
         for split in {split for split, _, song in songs if song.parent.is_dir()}:
             remove_leftovers(folder / split)

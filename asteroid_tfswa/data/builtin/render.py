@@ -25,11 +25,17 @@ SINGERS = (
 )
 
 
-def find_sound_font():
+def find_sound_font(path=None):
     """Find the sound font that the package pretty_midi ships.
 
+    Args:
+        path (str or Path, optional): another one.
+
+    Returns:
+        Path: an .sf2 file.
+
     Raises:
-        InputError: if the sound font or its player is not installed.
+        InputError: if the sound font or its player is not installed, or `path` is no sound font.
     """
     font = importlib.util.find_spec("pretty_midi")  # finds the package, does not import it
     if font is None or importlib.util.find_spec("tinysoundfont") is None:
@@ -37,7 +43,15 @@ def find_sound_font():
             "the built-in songs need pretty_midi (a sound font) and tinysoundfont (its player): "
             "pip install pretty_midi && pip install --no-deps tinysoundfont"
         )
-    return Path(font.submodule_search_locations[0]) / "TimGM6mb.sf2"
+    if path is None:
+        return Path(font.submodule_search_locations[0]) / "TimGM6mb.sf2"
+    path, kind = Path(path), b""
+    if path.is_file():
+        with path.open("rb") as file:
+            kind = file.read(12)[8:]
+    if kind != b"sfbk":
+        raise InputError(f"sound_font: {path} is not a sound font; name an .sf2 file")
+    return path
 
 
 def play(part, sound_font, n_samples):
