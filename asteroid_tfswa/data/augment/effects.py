@@ -71,7 +71,8 @@ def pan(stems, sample_rate, balance, where):
     """
     if stems.shape[1] != 2:
         return stems
-    return stems * stems.new_tensor([[1 - max(balance, 0.0)], [1 + min(balance, 0.0)]])
+    left, right = stems.unbind(1)  # scaled by numbers: nothing is copied from the host
+    return torch.stack([left * (1 - max(balance, 0.0)), right * (1 + min(balance, 0.0))], dim=1)
 
 
 def lowpass(stems, sample_rate, cutoff, where):
@@ -165,6 +166,7 @@ def limiter(stems, sample_rate, decibels, where):
 # In this order.
 STEM_EFFECTS = {f.__name__: f for f in (eq, width, pan)}
 EFFECTS = {f.__name__: f for f in (lowpass, band_mask, time_mask, limiter)}
+BY_NAME = STEM_EFFECTS | EFFECTS
 
 
 def apply(stems, sample_rate, drawn):
@@ -178,7 +180,7 @@ def apply(stems, sample_rate, drawn):
     """
     for name, index, amount, where in drawn:
         part = stems if index is None else stems[index : index + 1]
-        part.copy_((STEM_EFFECTS | EFFECTS)[name](part, sample_rate, amount, where))
+        part.copy_(BY_NAME[name](part, sample_rate, amount, where))
 
 
 def _filtered(stems, sample_rate, gains):

@@ -136,10 +136,12 @@ class Augment:
         Returns:
             list of (str, int or None, float, float): see `effects.apply`.
         """
-        n, draw = n_stems, self._draw
-        of_stems = [(name, *each) for name in STEM_EFFECTS for each in draw(item, name, n)]
-        of_all = [(name, None, *each) for name in EFFECTS for _, *each in draw(item, name)]
-        return of_stems + of_all
+        drawn = []
+        for name in STEM_EFFECTS:
+            drawn += [(name, *each) for each in self._draw(item, name, n_stems)]
+        for name in EFFECTS:
+            drawn += [(name, None, *each) for _, *each in self._draw(item, name)]
+        return drawn
 
     def _draw(self, item, name, n=1):
         """Draw one augmentation n times: (number, amount, position) of those that apply."""
