@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from asteroid_tfswa.config import read_yaml
-from tests.benchmarks.learning import report, run
+from tests.benchmarks.learning import other_artists, report, run
 from tests.benchmarks.learning.songs import find_songs
 from tests.benchmarks.work import RECIPE_CONF
 from tests.conftest import SMALL
@@ -94,3 +94,24 @@ def test_excerpts_are_the_busiest_part(job, tmp_path):
     wave, rate = soundfile.read(song.stems["vocals"])
     assert rate == RATE and song.n_samples == 2 * RATE
     assert np.square(wave).mean() == pytest.approx(0.01, rel=0.1)
+
+
+def test_songs_of_other_artists_are_put_together(tmp_path, capsys):
+    """Mono files get their place, loops are repeated, what is missing is silent."""
+    folder = tmp_path / "clingo-mixer/stems"
+    folder.mkdir(parents=True)
+    tone = 0.1 * np.sin(2 * np.pi * 441 * np.arange(44100) / 44100)
+    for stem, parts in other_artists.SONGS["clingo"][3].items():
+        for part, *_ in parts:
+            soundfile.write(folder / f"{part}.wav", tone if stem == "other" else 0 * tone, 44100)
+    other_artists.main([str(tmp_path), str(tmp_path / "songs")])
+    assert "clingo: made" in capsys.readouterr().out
+    stems = {
+        stem: soundfile.read(tmp_path / f"songs/clingo/{stem}.wav")[0]
+        for stem in other_artists.STEMS
+    }
+    assert [path.name for path in (tmp_path / "songs").iterdir()] == ["clingo"]
+    assert not any(np.abs(stems[stem]).max() for stem in ("vocals", "drums", "bass"))
+    # guitars at -0.6 and 0.6, a piano of 0.6 in the middle, then everything to a peak of 0.9
+    expected = tone / 0.1 * 0.9
+    np.testing.assert_allclose(stems["other"].T, np.tile(expected, (2, 31)), atol=1e-3)
