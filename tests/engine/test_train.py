@@ -12,6 +12,7 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
+from asteroid_tfswa.devices import has_bfloat16
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny
@@ -223,6 +224,16 @@ def test_accumulated_bfloat16_with_each_loss(data_dir, tmp_path):
         changes = {"loss": loss, "accumulate": 2, "precision": "bf16-mixed", "epochs": 1}
         tiny.run(data_dir, tmp_path / loss, **changes)
         assert last(tmp_path / loss)["global_step"] == 2  # of 3 batches
+
+
+def test_auto_trains_in_the_precision_that_the_device_has(data_dir, tmp_path):
+    weights = {}
+    for precision in ("auto", "bf16-mixed", "32-true"):
+        tiny.run(data_dir, tmp_path / precision, precision=precision, epochs=1)
+        weights[precision] = last(tmp_path / precision)["state_dict"]["model.conv.weight"]
+    assert not torch.equal(weights["bf16-mixed"], weights["32-true"])
+    own = "bf16-mixed" if has_bfloat16("cpu") else "32-true"
+    assert torch.equal(weights["auto"], weights[own])
 
 
 def test_two_processes_train_and_score_as_one(data_dir, two_processes, tmp_path):
