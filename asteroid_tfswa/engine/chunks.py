@@ -76,6 +76,24 @@ class ValidChunks(Dataset):
     def __len__(self):
         return len(self.chunks)
 
+    def heard(self):
+        """Find the stems that are not silent in all songs; reads until it knows.
+
+        Returns:
+            list of str: in the order of `sources`.
+        """
+        silent = list(self.sources)
+        for chunk in self.chunks:
+            song = self.songs[chunk.song]
+            wave = np.zeros((chunk.n_samples, song.n_channels), dtype=np.float32)
+            for stem in list(silent):
+                read_into(wave, song.stems[stem], self.first[chunk.song] + chunk.start, song)
+                if wave.any():
+                    silent.remove(stem)
+            if not silent:
+                break
+        return [stem for stem in self.sources if stem not in silent]
+
     def share(self, rank=None):
         """Find the chunks that a process counts; all processes together count each once.
 

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from asteroid_tfswa.data.augment import StemBatch
 from asteroid_tfswa.devices import over_ranks, rank_and_world
 from asteroid_tfswa.engine.guard import StepGuard
-from asteroid_tfswa.engine.validation import Validation
+from asteroid_tfswa.engine.validation import Validation, check_defined
 from asteroid_tfswa.errors import InputError
 
 PREVIEW = 10.0  # seconds of a song that are logged as audio
@@ -179,16 +179,7 @@ class MusicSystem(System):
         metrics, monitor = self.validation.results(), self.config["validation"]["monitor"]
         if not math.isfinite(metrics["val_loss"]):
             self._refuse("val_loss is not a finite number")
-        if "val_usdr" not in metrics:
-            raise InputError(
-                f"sources: {', '.join(self.val_loader.dataset.sources)} silent in every validation "
-                "song; validate on songs that have them"
-            )
-        if monitor not in metrics:
-            raise InputError(
-                f"monitor: {monitor} is undefined, as the stem is silent in every validation song; "
-                "choose val_usdr, or validate on songs that have it"
-            )
+        check_defined(monitor, metrics, self.val_loader.dataset.sources)
         self.metrics = metrics
         # The values are equal on all processes already; their mean changes nothing.
         self.log_dict(self.metrics, sync_dist=True)

@@ -25,7 +25,7 @@ from asteroid_tfswa.engine.sharding import ShardedSystem
 from asteroid_tfswa.engine.signals import StopSignals
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.trainer import fit
-from asteroid_tfswa.engine.validation import check_validation
+from asteroid_tfswa.engine.validation import check_defined, check_validation, monitors
 from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
@@ -206,6 +206,8 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         seconds=validation["valid_seconds"],
         sample_rate=c["sample_rate"],
     )
+    heard = valid_set.heard()  # rather than find out after an epoch
+    check_defined(validation["monitor"], monitors(heard) if heard else (), sources)
     batch_size = training["batch_size"]
     loading = {
         "num_workers": c["num_workers"],

@@ -9,7 +9,12 @@ from asteroid_tfswa.separate.chunks import Joiner
 
 # The MDX challenge adds it to both energies: a perfect estimate has a finite score.
 EPS = 1e-7
-MONITORS = ("val_usdr", "val_csdr", "val_loss")
+
+
+def monitors(sources):
+    """Name the numbers that can choose the best epoch (list of str), by the stems' names."""
+    kinds = ("val_usdr", "val_csdr")
+    return [*kinds, "val_loss", *(f"{kind}/{stem}" for kind in kinds for stem in sources)]
 
 
 def check_validation(validation, sources, epochs):
@@ -23,7 +28,7 @@ def check_validation(validation, sources, epochs):
     Raises:
         InputError: if a value cannot be used.
     """
-    known = [*MONITORS, *(f"{kind}/{stem}" for kind in MONITORS[:2] for stem in sources)]
+    known = monitors(sources)
     if validation["monitor"] not in known:
         raise InputError(
             f"monitor: {validation['monitor']!r} is unknown; choose from {', '.join(known)}"
@@ -32,6 +37,29 @@ def check_validation(validation, sources, epochs):
         raise InputError(
             f"valid_every: {validation['valid_every']} epochs, but there are {epochs}, so that no "
             "model would be chosen; lower it"
+        )
+
+
+def check_defined(monitor, metrics, sources):
+    """Check that the number that chooses the best epoch exists.
+
+    Args:
+        monitor (str): its name.
+        metrics (container of str): names of the numbers that are defined.
+        sources (list of str): the stems.
+
+    Raises:
+        InputError: if every stem is silent, or the one that `monitor` names.
+    """
+    if "val_usdr" not in metrics:
+        raise InputError(
+            f"sources: {', '.join(sources)} silent in every validation song; validate on songs "
+            "that have them"
+        )
+    if monitor not in metrics:
+        raise InputError(
+            f"monitor: {monitor} is undefined, as the stem is silent in every validation song; "
+            "choose val_usdr, or validate on songs that have it"
         )
 
 

@@ -82,6 +82,7 @@ def test_only_silence_to_validate_on_is_refused(data_dir, tmp_path):
             silence(data_dir, song, stem)
     with pytest.raises(InputError, match="silent in every validation song"):
         tiny.run(data_dir, tmp_path / "exp")
+    assert not (tmp_path / "exp").exists()  # it says so before it trains
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,7 @@ def test_what_cannot_be_monitored_is_named(data_dir, tmp_path, changes, named):
         silence(data_dir, song, "drums")
     with pytest.raises(InputError, match=named):
         tiny.run(data_dir, tmp_path / "exp", **changes)
+    assert not (tmp_path / "exp").exists()
 
 
 def test_a_model_of_other_channels_is_named(data_dir, tmp_path):
