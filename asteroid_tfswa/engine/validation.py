@@ -49,7 +49,7 @@ def check_defined(monitor, metrics, sources):
         sources (list of str): the stems.
 
     Raises:
-        InputError: if every stem is silent, or the one that `monitor` names.
+        InputError: if every stem is silent, or `monitor` is not defined.
     """
     if "val_usdr" not in metrics:
         raise InputError(
@@ -58,8 +58,8 @@ def check_defined(monitor, metrics, sources):
         )
     if monitor not in metrics:
         raise InputError(
-            f"monitor: {monitor} is undefined, as the stem is silent in every validation song; "
-            "choose val_usdr, or validate on songs that have it"
+            f"monitor: {monitor} is undefined, as the stem is silent in every validation song or "
+            "sounds in no second with the others; choose val_usdr, or validate on other songs"
         )
 
 

@@ -101,6 +101,17 @@ def test_what_cannot_be_monitored_is_named(data_dir, tmp_path, changes, named):
     assert not (tmp_path / "exp").exists()
 
 
+def test_stems_that_never_sound_together_have_no_csdr(data_dir, tmp_path):
+    for song in "de":
+        for stem, part in zip(tiny.SOURCES, (slice(tiny.RATE, None), slice(0, tiny.RATE))):
+            path = data_dir / "valid" / song / f"{stem}.wav"
+            wave, _ = soundfile.read(path, dtype="float32")
+            wave[part] = 0
+            soundfile.write(path, wave, tiny.RATE, subtype="FLOAT")
+    with pytest.raises(InputError, match="val_csdr is undefined, .* in no second with the others"):
+        tiny.run(data_dir, tmp_path / "exp", monitor="val_csdr")
+
+
 def test_a_model_of_other_channels_is_named(data_dir, tmp_path):
     data = read_prepared(data_dir)
     model = tiny.TinyModel()
