@@ -15,5 +15,5 @@ except Exception as err:  # a broken package can raise anything
     raise ImportError(
         f"Asteroid cannot be imported with torch {_version('torch')}, torchaudio "
         f"{_version('torchaudio')} and setuptools {_version('setuptools')} ({err}): "
-        "pip install 'torch==2.11.*' 'torchaudio==2.11.*' 'setuptools<81'"
+        "pip install 'torch==2.11.*' 'torchaudio==2.11.0' 'setuptools<81'"
     ) from None

@@ -22,5 +22,5 @@ def test_a_pair_that_cannot_work_is_one_line_that_says_what_to_install(tmp_path)
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("ImportError: Asteroid cannot be imported with torch 2.")
     assert "different CUDA versions" in message
-    assert "pip install 'torch==2.11.*' 'torchaudio==2.11.*'" in message
+    assert "pip install 'torch==2.11.*' 'torchaudio==2.11.0'" in message
     assert "During handling" not in done.stderr

@@ -91,7 +91,7 @@ def check_model(device):
         gpu = torch.cuda.get_device_properties(device)
         name = f"{gpu.name}, {gpu.total_memory / GB:.1f} GB"
     found = f"{name}: precision {', '.join(works)}" if works else f"{name}: fails{reason}"
-    remedy = "pip install 'torch==2.11.*' 'torchaudio==2.11.*', for a GPU built for its driver"
+    remedy = "pip install 'torch==2.11.*' 'torchaudio==2.11.0', for a GPU built for its driver"
     return Check(f"model on {device}", bool(works), found, remedy, needed=device.type == "cpu")
 
 

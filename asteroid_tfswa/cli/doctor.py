@@ -168,7 +168,7 @@ def _package_check(package, module, extra, line):
     if state == "broken":
         remedy = f"pip install --force-reinstall '{package}'"
         if package in ("torch", "torchaudio"):
-            remedy = "pip install --force-reinstall 'torch==2.11.*' 'torchaudio==2.11.*'"
+            remedy = "pip install --force-reinstall 'torch==2.11.*' 'torchaudio==2.11.0'"
     return Check(package, state == "ok", found, remedy, needed=extra is None)
 
 
