@@ -13,6 +13,7 @@ import soundfile
 from asteroid_tfswa.data.freestems import effects as fx
 from asteroid_tfswa.data.freestems import grooves, parts
 from asteroid_tfswa.data.freestems.link import link_songs
+from asteroid_tfswa.data.freestems.made_voice import MadeVoice
 from asteroid_tfswa.data.freestems.plan import STEMS, STYLES, make_plan, near, voiced
 from asteroid_tfswa.data.freestems.render import render_song
 from asteroid_tfswa.data.freestems.sampler import Sampler
@@ -141,6 +142,28 @@ def test_phrases_are_moved_to_the_key_and_begin_on_a_beat(sources):
         sung = sing(voice, plan, plan.sections, int(20 * RATE))
         beats = np.array([start for start, *_ in sung]) / RATE / plan.beat
         assert len(sung) > 2 and np.abs(beats - beats.round()).max() * plan.beat < 0.03
+
+
+def sung_pitch(audio):
+    """MIDI number of a voice, by its autocorrelation."""
+    lags = np.fft.irfft(np.abs(np.fft.rfft(audio, 2 * len(audio))) ** 2)
+    shortest, longest = RATE // 1000, RATE // 60
+    period = shortest + int(np.argmax(lags[shortest:longest]))
+    return 69 + 12 * np.log2(RATE / period / 440)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_synthesised_singers_keep_to_the_key_and_sing_harmonies(seed):
+    plan = make_plan(np.random.default_rng(seed), "pop", 100.0, (3, "minor"), 30.0)
+    voice = MadeVoice(np.random.default_rng(seed), plan)
+    for name in voice.phrases:
+        audio = voice.phrase(name)[0]
+        assert 0.5 < len(audio) / RATE < 8 * plan.beat + 1
+        last = slice(-int(0.35 * RATE), -int(0.2 * RATE))  # inside the last note
+        pitch = sung_pitch(audio[last])
+        assert min(abs((pitch - step + 6) % 12 - 6) for step in plan.scale) < 0.6
+        higher = sung_pitch(voice.harmony(name, 7)[0][last])
+        assert abs(higher - pitch - 7) < 1.5
 
 
 def test_sampler_chooses_layers_and_tunes_the_nearest_note(sources):

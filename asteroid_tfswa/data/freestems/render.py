@@ -8,12 +8,14 @@ from asteroid_tfswa.data.freestems.band import Part
 from asteroid_tfswa.data.freestems.bass import render_bass
 from asteroid_tfswa.data.freestems.drums import Hit, Kit, mix, perform
 from asteroid_tfswa.data.freestems.effects import RATE
+from asteroid_tfswa.data.freestems.made_voice import MadeVoice
 from asteroid_tfswa.data.freestems.plan import STEMS, STYLES, make_plan
 from asteroid_tfswa.data.freestems.vocals import render_vocals
 from asteroid_tfswa.data.freestems.voice import choose_voice, is_sung
 
 # Level of each stem in dB where it sounds, relative to the others, and how much songs differ.
 LEVELS = {"vocals": (1.5, 2.5), "drums": (0.5, 2.5), "bass": (1.0, 2.5), "other": (-0.5, 2.5)}
+MADE = 0.2  # share of the songs whose singer is synthesised
 FADE = 0.02  # seconds at both ends of a song
 
 
@@ -37,6 +39,9 @@ def render_song(sources, number, seed=0, seconds=45.0):
     voice, bpm, key = choose_voice(sources, rng, style)
     plan = make_plan(rng, name, bpm, key, seconds)
     _let_sing(voice, plan, rng)
+    singer = np.random.default_rng([seed, number, 1])  # of its own: other songs stay as they are
+    if singer.random() < MADE:
+        voice = MadeVoice(singer, plan)
     n_samples = int(plan.n_bars * plan.bar * RATE)
     playing = {
         stem: [section for section in plan.sections if section.plays[stem]] for stem in STEMS
