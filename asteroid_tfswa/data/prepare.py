@@ -73,9 +73,8 @@ def prepare(
             treat that stem as silent. Default: "error".
         tolerance (float): seconds by which the files of a song may differ in length; they are cut
             or padded to the length that most have. Default: 0.1.
-        name (str, optional): name of the set. Default: MUSDB18 or MUSDB18-HQ if it is one of these,
-            else the name of `source_dir`.
-        license (str, optional): terms of the audio. Default: those of MUSDB18, else "unknown".
+        name (str, optional): name of the set. Default: what the set says, see `describe`.
+        license (str, optional): terms of the audio. Default: likewise.
         n_jobs (int, optional): songs processed at the same time. Default: one per usable CPU core.
 
     Returns:
@@ -124,6 +123,7 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
         find_raw_songs(source_dir), options["valid_share"], options["seed"]
     )
     check.check_enough(source_dir, splits)
+    default_name, default_license = describe(source_dir, splits)
     songs = [(song, data_dir / split / song.name) for split in SPLITS for song in splits[split]]
     stop, n_jobs = threading.Event(), n_jobs or usable_cores()
     rules = (options["sample_rate"], options["missing_stems"], options["tolerance"], stop)
@@ -147,7 +147,6 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
         if entry is None:
             raise InputError(f"{song.path}: changed while it was prepared; run stage 0 again")
         entries[folder.parent.name].append(entry)
-    default_name, default_license = describe(source_dir, splits)
     dataset = {
         "name": labels[0] or default_name,
         "license": labels[1] or default_license,

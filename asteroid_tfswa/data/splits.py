@@ -1,8 +1,13 @@
 """Choose the songs for training, validation and test, and name the set."""
 
+import json
 import random
 
 from asteroid_tfswa.data import musdb18
+from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.files import atomic_write
+
+ABOUT_FILE = "about.json"  # a set's name and licence, beside its splits
 
 
 def choose_splits(found, valid_share=0.1, seed=0):
@@ -40,17 +45,46 @@ def choose_splits(found, valid_share=0.1, seed=0):
 
 
 def describe(source_dir, splits):
-    """Find the name and licence of a set by its songs.
+    """Find the name and licence of a set.
 
     Args:
         source_dir (Path): its folder.
         splits (dict[str, list[RawSong]]): its songs.
 
     Returns:
-        tuple[str, str]: those of MUSDB18 if it is that set, else the folder's name and "unknown".
+        tuple[str, str]: what its own `about.json` says; those of MUSDB18 if the songs are that
+        set's; else the folder's name and "unknown".
+
+    Raises:
+        InputError: if the file is no JSON object with the texts "name" and "license".
     """
+    if (source_dir / ABOUT_FILE).exists():
+        return _read_about(source_dir / ABOUT_FILE)
     train = splits["train"] + splits["valid"]
     if not musdb18.VALIDATION_SONGS.issubset(song.name for song in train):
         return source_dir.name.encode(errors="replace").decode() or "unnamed", "unknown"
     name = "MUSDB18" if train[0].is_stem_mp4 else "MUSDB18-HQ"
     return name, musdb18.LICENSE
+
+
+def write_about(folder, name, license):
+    """State the name and licence of a set of songs in its folder (Path), for `describe`."""
+    with atomic_write(folder / ABOUT_FILE) as tmp:
+        about = {"name": name, "license": license}
+        tmp.write_text(json.dumps(about, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_about(path):
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        labels = tuple(about[key].strip() for key in ("name", "license"))
+        if all(labels):
+            return labels
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise InputError(
+        f'{path}: must be of the form {{"name": "my songs", "license": "CC BY 4.0"}}; mend or '
+        "remove it"
+    )

@@ -1,9 +1,9 @@
 """Songs rendered from free sounds: layout, sums, determinism, key and tempo, and their errors."""
 
+import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from asteroid_tfswa.data.freestems.sources import Sources
 from asteroid_tfswa.data.freestems.vocals import sing
 from asteroid_tfswa.data.freestems.voice import choose_voice
 from asteroid_tfswa.data.prepare import prepare
+from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
 from tests.data.free_sounds import PHRASE_HZ, RATE, make_sources, tone
 
@@ -68,6 +69,8 @@ def pitch_of(audio):
 def test_rendered_songs_are_prepared_and_their_mixture_is_the_sum_of_the_stems(rendered):
     found = sorted(path.parent.name for path in rendered.glob("prepared/*/*/mixture.wav"))
     assert found == ["song_00000", "song_00001", "song_1000000"]
+    about = read_prepared(rendered / "prepared")
+    assert (about.name, about.license) == ("freestems", "rendered from sounds under CC0-1.0")
     for song in rendered.glob("rendered/*/song_*"):
         stems = {stem: read(song, stem) for stem in STEMS}
         assert all(np.abs(audio).max() > 300 for audio in stems.values())
@@ -225,21 +228,22 @@ def test_says_which_stem_is_silent_throughout(tmp_path, capsys):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the sources in ../shared")
-def test_a_real_song_is_rendered_fast_and_sounds():
-    sources, cost = Sources(SHARED), []
-    for number in range(3):  # the first decodes what the others use too
-        start = time.process_time()
-        plan, stems = render_song(sources, number, seconds=12.0)
-        cost.append((time.process_time() - start) / len(stems["bass"]) * RATE)
-        assert all(fx.rms(audio.T) > 0.003 for audio in stems.values()), plan
-    assert min(cost) < 5 / 30
+def test_a_real_song_sounds():
+    plan, stems = render_song(Sources(SHARED), 0, seconds=12.0)
+    assert all(fx.rms(audio.T) > 0.003 for audio in stems.values()), plan
 
 
 def test_other_songs_stand_beside_the_rendered_ones(rendered, tmp_path):
     for song in ("train/mine", "valid/yours"):
         shutil.copytree(rendered / "rendered/train/song_00000", tmp_path / "real" / song)
     songs, counts = rendered / "songs2", {"train": 2, "test": 0}
+    (tmp_path / "real/about.json").write_text('{"name": "ours", "license": "all rights reserved"}')
     link_songs(songs, rendered / "rendered", counts, tmp_path / "real")
+    about = json.loads((songs / "about.json").read_text())
+    assert about == {
+        "name": "freestems and ours",
+        "license": "rendered from sounds under CC0-1.0; ours: all rights reserved",
+    }
     names = {"train/mine", "train/song_00000", "train/song_00001", "valid/yours"}
     assert {str(path.relative_to(songs)) for path in songs.glob("*/*")} == names
     link_songs(songs, rendered / "rendered", {"train": 1, "test": 1})

@@ -212,6 +212,23 @@ def test_own_valid_folder_is_used_as_it_is(source):
     assert (data.name, data.license) == ("source", "unknown")
 
 
+def test_a_set_may_state_its_name_and_licence(source):
+    (source / "about.json").write_text('{"name": "Our songs", "license": "CC BY 4.0"}')
+    data = run(source)
+    assert (data.name, data.license) == ("Our songs", "CC BY 4.0")
+
+
+ABOUTS = ["{", "[]", "3", '{"name": "x"}', '{"name": "x", "license": 4}', ""]
+
+
+@pytest.mark.parametrize("text", ABOUTS)
+def test_a_damaged_statement_is_refused_before_anything_is_prepared(source, tmp_path, text):
+    (source / "about.json").write_text(text)
+    with pytest.raises(InputError, match=r'about.json: must be of the form \{"name": "my songs"'):
+        run(source)
+    assert not list(tmp_path.rglob("dataset.json"))
+
+
 def test_seeded_share_is_stated_and_repeatable(source, tmp_path):
     first, again, other = (
         run(source, tmp_path / f"p{index}", valid_share=0.5, seed=seed)

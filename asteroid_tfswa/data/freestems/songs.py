@@ -14,6 +14,7 @@ from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.plan import STEMS
 from asteroid_tfswa.data.freestems.render import render_song
 from asteroid_tfswa.data.freestems.sources import Sources
+from asteroid_tfswa.data.splits import write_about
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import (
@@ -73,6 +74,8 @@ def make_songs(sources_dir, folder, n_train, n_test=0, seconds=45.0, seed=0, n_j
     ]
     with locked(folder):
         _check_settings(folder, settings)
+        licences = ", ".join(sources.licences) or "unknown"
+        write_about(folder, "freestems", f"rendered from sounds under {licences}")
         for split in SPLITS:
             if (folder / split).is_dir():
                 remove_leftovers(folder / split)

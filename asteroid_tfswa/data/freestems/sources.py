@@ -56,6 +56,7 @@ class Sources:
         grooves (list): drum performances as `Sound`, whose instrument is the style.
         responses (list): impulse responses.
         songs (list): stems of real songs ("other").
+        licences (list of str): of the sounds, where the index has a column `licence`.
         fingerprint (str): of the index.
 
     Raises:
@@ -69,9 +70,10 @@ class Sources:
         self.grooves, self.responses, self.songs = [], [], []
         self._cache, self._cached_bytes = OrderedDict(), 0
         lists = {"midi": self.grooves, "ir": self.responses, "song": self.songs}
-        found = set()
-        for role, sound in _read_index(self.folder / INDEX):
+        found, licences = set(), set()
+        for role, sound, licence in _read_index(self.folder / INDEX):
             found.add(role)
+            licences.add(licence)
             if role in self.notes:
                 notes = self.notes[role].setdefault(sound.instrument, {})
                 notes.setdefault(int(sound.piece), []).append(sound)
@@ -82,6 +84,7 @@ class Sources:
                 self.phrases[sound.instrument].append(sound)
             else:
                 lists[role].append(sound)
+        self.licences = sorted(licences - {""})
         self.fingerprint = hashlib.sha256((self.folder / INDEX).read_bytes()).hexdigest()[:16]
         missing = [role for role in NEEDED if role not in found]
         if missing:
@@ -120,7 +123,7 @@ class Sources:
 
 
 def _read_index(path):
-    """Read the rows of the index as (role, Sound), in its order."""
+    """Read the rows of the index as (role, Sound, licence), in its order."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, delimiter="\t")
@@ -157,4 +160,4 @@ def _read_index(path):
             )
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: line {line}: {error}") from None
-        yield row["role"], sound
+        yield row["role"], sound, row.get("licence") or ""
