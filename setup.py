@@ -51,7 +51,7 @@ setup(
         # pyworld itself has no wheels
         "freestems": ["mido", "pyworld-prebuilt", "python-stretch"],
         # playwright drives the system's chromium in the tests of the page
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "black>=24", "ruff>=0.6", "playwright"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.8", "black>=24", "ruff>=0.6", "playwright"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

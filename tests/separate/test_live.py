@@ -14,6 +14,7 @@ import soundfile
 import torch
 
 from asteroid_tfswa import InputError, TFSWAUNet
+from asteroid_tfswa.cli import main
 from asteroid_tfswa.separate import separate_wav
 from asteroid_tfswa.separate.live import separate_pipe
 from tests.trained import make_best_model
@@ -96,16 +97,20 @@ def test_a_closed_pipe_and_a_signal_end_it_quietly(model_file):
 @pytest.mark.parametrize(
     "options, data, message",
     [
-        ([], b"no audio at all", b"error: -: standard input holds no audio"),
-        (["--stems", "harp"], b"", b"error: stems: the model has no source 'harp'"),
-        (["--page"], b"", b"error: --page: standard input cannot"),
-        (["song.wav"], b"", b"error: FILES: - (standard input) is separated alone"),
+        ([], b"no audio at all", "error: -: standard input holds no audio"),
+        (["--stems", "harp"], b"", "error: stems: the model has no source 'harp'"),
+        (["--page"], b"", "error: --page: standard input cannot"),
+        (["song.wav"], b"", "error: FILES: - (standard input) is separated alone"),
     ],
 )
-def test_errors_are_one_line(model_file, options, data, message):
-    process = start("--model", model_file, "-", *options)
-    _, said = process.communicate(data)
-    assert process.returncode == 1 and said.startswith(message) and said.count(b"\n") == 1
+def test_errors_are_one_line(model_file, tmp_path, monkeypatch, capsys, options, data, message):
+    (tmp_path / "in").write_bytes(data)
+    with open(tmp_path / "in") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(SystemExit) as stop:
+            main(["separate", "--model", str(model_file), "-", *options])
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and said.startswith(message) and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

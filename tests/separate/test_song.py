@@ -150,6 +150,9 @@ def test_real_music(tmp_path, make_model):
     if not song.is_file():
         pytest.skip("the shared real music is missing")
     model = make_model(sample_rate=4000.0)
+    wave, rate = soundfile.read(song, frames=1_000_001)
+    song = tmp_path / "vocals.ogg"
+    soundfile.write(song, wave, rate)
     info = soundfile.info(song)
     for path in separate_file(model, song, tmp_path, mixture_consistency=True, segment=20):
         out = soundfile.info(path)
