@@ -82,7 +82,7 @@ def _read_about(path):
             return labels
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise InputError(
         f'{path}: must be of the form {{"name": "my songs", "license": "CC BY 4.0"}}; mend or '

@@ -218,7 +218,7 @@ def test_a_set_may_state_its_name_and_licence(source):
     assert (data.name, data.license) == ("Our songs", "CC BY 4.0")
 
 
-ABOUTS = ["{", "[]", "3", '{"name": "x"}', '{"name": "x", "license": 4}', ""]
+ABOUTS = ["{", "[]", "3", '{"name": "x"}', '{"name": "x", "license": 4}', "", "[" * 10**5]
 
 
 @pytest.mark.parametrize("text", ABOUTS)

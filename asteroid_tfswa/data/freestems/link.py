@@ -11,7 +11,8 @@ from asteroid_tfswa.files import locked
 def link_songs(folder, rendered, counts, songs_dir=None):
     """Fill a folder with links to songs, in the layout that `find_raw_songs` reads.
 
-    Links to songs that are no longer wanted are removed. The folder's name and licence name both.
+    Links to songs that are no longer wanted are removed. The folder states the names and
+    licences of both.
 
     Args:
         folder (str or Path): holds train/, valid/ and test/ afterwards; created if missing.
