@@ -20,7 +20,7 @@ setup(
     py_modules=["asteroid_tfswa_cli"],  # beside the package, which takes seconds to import
     python_requires=">=3.10,<3.13",  # asteroid's pins have no wheels for 3.13 that import
     install_requires=[
-        "torch>=2.11,<2.12",  # newest torch for which there is a torchaudio of the same CUDA
+        "torch>=2.11,<2.12",  # the one that torchaudio 2.11.0 is built for
         "torchaudio==2.11.0",  # 2.11.1 asks for a symbol that torch 2.11 does not have
         "asteroid>=0.7,<0.8",  # the versions whose gaps this package closes
         "asteroid-filterbanks==0.4.0",  # base classes of our filterbank
