@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from asteroid_tfswa.engine.signals import StopSignals
 from tests.engine import tiny
 from tests.engine.commands import (
     Command,
@@ -60,6 +61,20 @@ def test_a_signal_to_all_processes_ends_in_one_line(start, tmp_path, signum, wor
     assert load(tmp_path / "exp/best_model.pth")["metrics"]["epoch"] <= len(epochs)
     left = {path.name for path in (tmp_path / "exp").rglob("*") if path.name[0] == "."}
     assert not left
+
+
+def test_of_two_signals_at_once_the_first_counts():
+    def handle(number, frame):
+        signal.raise_signal(signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with pytest.raises(KeyboardInterrupt), StopSignals() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert type(stop.received) is KeyboardInterrupt  # not Terminated
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_python_alone_is_terminated_and_continues(start, data_dir, tmp_path):
