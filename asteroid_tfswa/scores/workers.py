@@ -16,7 +16,8 @@ def worker_pool(n_workers):
 
     All are forked from one process that has imported the package, which takes seconds and hundreds
     of megabytes, once. Workers never see Ctrl-C, which reaches all processes of a terminal: their
-    parent stops them. If the parent is killed they end by themselves.
+    parent stops them. If the parent is killed they end by themselves. What the caller starts from
+    Python's fork server later has SIGINT blocked, too.
 
     Args:
         n_workers (int): how many.
