@@ -14,10 +14,8 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def worker_pool(n_workers):
     """Start a pool of processes of one thread each, stopped at once if the block is left early.
 
-    All are forked from one process that has imported the package, which takes seconds and hundreds
-    of megabytes, once. Workers never see Ctrl-C, which reaches all processes of a terminal: their
-    parent stops them. If the parent is killed they end by themselves. What the caller starts from
-    Python's fork server later has SIGINT blocked, too.
+    Workers never see Ctrl-C, which reaches all processes of a terminal: their parent stops them.
+    If the parent is killed they end by themselves.
 
     Args:
         n_workers (int): how many.
@@ -28,8 +26,7 @@ def worker_pool(n_workers):
     before = set(multiprocessing.active_children())
     environment = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # libraries read them when they are imported
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # with it the package
+    context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
 
     def submit(function, *args):

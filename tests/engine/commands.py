@@ -92,8 +92,6 @@ def _command(out, setup, data_dir, exp_dir, devices, changes):
 
     multiprocessing.set_start_method("fork", force=True)  # workers start as in a plain command
     os.setsid()
-    # Blocked where `worker_pool` has started the process that this one is forked from.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(out, "w") as file:
         for stream in (1, 2):
