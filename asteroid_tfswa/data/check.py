@@ -6,8 +6,8 @@ from pathlib import Path
 
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
-from asteroid_tfswa.data.sources import REST, parts_of, sums_of
-from asteroid_tfswa.data.sums import is_sum_name
+from asteroid_tfswa.data.sources import REST, named_files, parts_of, sums_of
+from asteroid_tfswa.data.sums import is_mixture_name
 from asteroid_tfswa.errors import InputError
 
 BYTES_PER_SAMPLE = 4  # of the 32-bit float WAV files that are written
@@ -93,7 +93,7 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
     """
     missing = _missing(song, sources)
     if missing and (missing_stems == "error" or not song.files):
-        raise missing_stem(song.path, missing[0], song.files)
+        raise missing_stem(song.path, missing[0], song.files, sources)
     if song.is_stem_mp4:
         infos = decode.probe_stem_mp4(song.path)
     else:
@@ -134,12 +134,14 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
 
 
 def _missing(song, sources):
-    """List the files that the sources need and the song does not have."""
-    needed = [file for files in parts_of(sources).values() for file in files]
-    missing = [file for file in needed if file not in song.files]
-    if [REST] in sums_of(sources).values():
-        others = [name for name in song.files if name not in needed and not is_sum_name(name)]
-        missing = [file for file in missing if file != REST] + ([] if others else [REST])
+    """List the files that the sources need and the song does not have.
+
+    A source that is to be the rest of the song stands for itself.
+    """
+    named = named_files(sources)
+    missing = [file for file in named if file not in song.files]
+    if all(name in named or is_mixture_name(name) for name in song.files):
+        missing += [source for source, parts in sums_of(sources).items() if parts == [REST]]
     return missing
 
 
@@ -203,18 +205,24 @@ def n_bytes(songs, n_channels):
     return BYTES_PER_SAMPLE * n_channels * n_samples
 
 
-def missing_stem(path, stem, found):
+def missing_stem(path, stem, found, sources):
     """Make the error for a song without a required stem.
 
     Args:
         path (Path): the song's folder.
-        stem (str): the missing stem.
+        stem (str): the missing stem, or the source that is to be the rest of the song.
         found (Iterable[str]): the stems that exist.
+        sources (list[str] or dict[str, list[str]]): see `parts_of`.
 
     Returns:
         InputError: the error.
     """
     names = ", ".join(name for name in found if name != "mixture") or "no audio files"
+    if sums_of(sources).get(stem) == [REST]:
+        return InputError(
+            f"{path}: no stem is left for {stem}={REST} (found: {names}); add one, remove the song "
+            f"or leave {stem} out of sources; --missing_stems silence treats it as silent"
+        )
     return InputError(
         f"{path}: the stem {stem!r} is missing (found: {names}); add {stem}.wav, remove the song "
         "or leave the stem out of sources; --missing_stems silence treats it as silent"

@@ -10,7 +10,7 @@ from asteroid_tfswa.audio.read import BLOCK, open_audio
 from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data import decode, musdb18, sums
 from asteroid_tfswa.data.songs import check_files, song_of_entry
-from asteroid_tfswa.data.sources import REST, parts_of, sums_of
+from asteroid_tfswa.data.sources import REST, named_files, sums_of
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder
 
@@ -45,8 +45,7 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
         files = _bring(song, work, checked.n_samples, n_channels, stop)
         sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
         spec = (sample_rate, n_channels, n_samples)
-        named = [file for parts in parts_of(sources).values() for file in parts]
-        selection = _select(song, files, named, mixture, stop)
+        selection = _select(song, files, named_files(sources), mixture, stop)
         for name in selection.left_out:
             (work / f"{name}.wav").unlink()
         if selection.mixture is None:
@@ -54,7 +53,7 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
             write_wav(work / "mixture.wav", decode.sum_blocks(stems, stop), *spec)
         else:
             os.rename(work / f"{selection.mixture}.wav", work / "mixture.wav")
-        stems = _summed(song, work, selection.stems, sources, spec, stop)
+        stems = _summed(song, work, selection.stems, sources, checked.missing, spec, stop)
         silent = sorted(set(sources) - set(stems))
         for name in silent:
             write_wav(work / f"{name}.wav", _fitted([], n_samples, n_channels), *spec)
@@ -138,17 +137,22 @@ def _fitted(blocks, n_samples, n_channels):
         left -= BLOCK
 
 
-def _summed(song, work, stems, sources, spec, stop):
+def _summed(song, work, stems, sources, missing, spec, stop):
     """Replace stems by the sums that `sources` asks for; return the names of all stems then."""
     sums = sums_of(sources)
-    taken = {file for parts in parts_of(sources).values() for file in parts}
-    rest = [stem for stem in stems if stem not in taken]
+    named = named_files(sources)
+    rest = [stem for stem in stems if stem not in named]
     parts_by_source = {
         source: rest if parts == [REST] else [part for part in parts if part in stems]
         for source, parts in sums.items()
     }
     used = {part for parts in parts_by_source.values() for part in parts}
     for source, parts in parts_by_source.items():
+        if sums[source] == [REST] and not parts and source not in missing:
+            raise InputError(
+                f"{song.path}: no stem is left for {source}={REST}, all other files are sums or "
+                f"copies; leave {source} out of sources"
+            )
         if source in stems and source not in used:
             raise InputError(
                 f"{song.path}: {source} is a file beside {', '.join(parts)}, which are to be "

@@ -45,6 +45,23 @@ def parts_of(sources):
     return parts
 
 
+def named_files(sources):
+    """List the files that the sources name.
+
+    Args:
+        sources (list[str] or dict[str, list[str]]): see `parts_of`.
+
+    Returns:
+        list[str]: their names. "rest" in place of files is none, "rest" in a list is one.
+    """
+    return [
+        file
+        for files in parts_of(sources).values()
+        for file in files
+        if file != REST or not isinstance(sources, dict)
+    ]
+
+
 def sums_of(sources):
     """List the files of those sources that are more than the file of their own name.
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from asteroid_tfswa import TFSWAUNet
@@ -78,7 +79,9 @@ def test_a_missing_part_is_an_error_or_silent(source):
     parts = {"band": ["bass", "fx"], "vocals": ["lead"]}
     assert "/b: the stem 'fx' is missing" in failure(source, sources=parts)
     everything = {"all": STEMS, "nothing": ["rest"]}
-    assert "/a: the stem 'rest' is missing" in failure(source, sources=everything)
+    assert "/a: no stem is left for nothing=rest (found: backing" in failure(
+        source, sources=everything
+    )
     data = run(source, sources=parts, missing_stems="silence")
     assert any("missing stems are silent (fx)" in note for note in data.notes)
     song = next(s for songs in data.splits.values() for s in songs if s.name == "b")
@@ -88,6 +91,39 @@ def test_a_missing_part_is_an_error_or_silent(source):
 def test_a_file_beside_the_files_that_are_summed_to_its_name_is_refused(source):
     message = failure(source, sources={"keys": ["lead", "backing"]})
     assert "keys is a file beside backing, lead, which are to be summed to keys" in message
+
+
+@pytest.mark.parametrize(
+    "stems, expected",
+    [
+        (["vocals", "drums", "rest"], ["drums", "rest"]),
+        (["vocals", "rest"], ["rest"]),
+        (["vocals", "accompaniment"], ["accompaniment"]),
+        (["vocals", "instrumental"], ["instrumental"]),
+    ],
+)
+def test_the_rest_is_every_file_left_whatever_its_name(tmp_path, stems, expected):
+    for song in ("train/a", "train/b", "test/t"):
+        folder = write_song(tmp_path / "raw" / song, stems=stems)
+        total = sum(read(path) for path in folder.iterdir())
+        soundfile.write(folder / "mixture.wav", total, RATE, subtype="FLOAT")
+    sources = {"vocals": ["vocals"], "accompaniment": ["rest"]}
+    data = run(tmp_path / "raw", sources=sources)
+    song = data.splits["test"][0]
+    assert list(song.stems) == ["accompaniment", "vocals"] and not data.notes
+    rest = sum(read(tmp_path / f"raw/test/t/{stem}.wav") for stem in expected)
+    np.testing.assert_allclose(read(song.stems["accompaniment"]), rest, atol=1e-6)
+    np.testing.assert_allclose(read(song.mixture), rest + read(song.stems["vocals"]), atol=1e-6)
+
+
+def test_a_rest_of_sums_alone_is_refused(tmp_path):
+    for song in ("train/a", "train/b", "test/t"):
+        folder = write_song(tmp_path / "raw" / song, stems=["vocals", "drums", "bass"])
+        total = read(folder / "drums.wav") + read(folder / "bass.wav")
+        soundfile.write(folder / "accompaniment.wav", total, RATE)
+    sources = {name: [name] for name in ("vocals", "drums", "bass")} | {"more": ["rest"]}
+    message = failure(tmp_path / "raw", sources=sources)
+    assert "no stem is left for more=rest, all other files are sums or copies" in message
 
 
 @pytest.mark.parametrize(
