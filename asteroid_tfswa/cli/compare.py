@@ -9,7 +9,8 @@ from pathlib import Path
 
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.page.charts import box_plot, standalone
-from asteroid_tfswa.scores.compare import box_groups, compare, format_comparison, read_runs
+from asteroid_tfswa.scores.compare import box_groups, compare, format_comparison, left_out
+from asteroid_tfswa.scores.runs import read_runs
 
 
 def add_arguments(parser):
@@ -30,6 +31,8 @@ def run(args):
         ]
         with atomic_write(Path(args.plot)) as tmp:
             tmp.write_text(standalone(charts), encoding="utf-8")
+    for line in left_out(runs):
+        print(f"note: {line}", file=sys.stderr)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems:

@@ -14,7 +14,7 @@
     "song", "sample_rate", "n_samples",
     "methods": {method: {                 # "model", and "mixture", "best gain", "ratio mask" ...
       "stems": {stem: {"SDR": {"median", "mean"}, "SIR", "ISR", "SAR": likewise, over frames;
-                       "uSDR", "SI-SDR": dB;
+                       "uSDR", "SI-SDR": dB; "level" of the reference: dB of full scale;
                        "frames": {"SDR": [dB or null, one a second], "SIR", ...}  (model only)}},
       "left_out": [{"stem", "metrics", "reason", "frames" if only some}],
       "regularised": bool                 # SIR, ISR, SAR of band-limited references: not museval's
@@ -116,6 +116,7 @@ def _song(song):
             series = {metric: [frame[metric] for frame in frames] for metric in FRAME_METRICS}
             stems[stem] = {metric: _over_frames(values) for metric, values in series.items()}
             stems[stem] |= {metric: scores[metric][stem] for metric in SONG_METRICS}
+            stems[stem]["level"] = scores.get("level", {}).get(stem)  # kept scores may lack it
             if method == MODEL:
                 stems[stem]["frames"] = series
         methods[method] = {

@@ -1,136 +1,20 @@
 """Runs side by side: medians with intervals, a paired test over songs, and published results.
 
-A run is a folder of the recipe, its score card, or a folder of museval's JSON files, one a song.
 Values of two metrics never share a column.
 """
 
-import json
 from importlib import resources
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import yaml
 from scipy.stats import wilcoxon
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.scores.card import read_card
+from asteroid_tfswa.scores.runs import METRICS
 from asteroid_tfswa.scores.tables import statistics
 
-METRICS = {"cSDR": "SDR", "uSDR": "uSDR", "SI-SDR": "SI-SDR"}  # our names, and those in the card
 AVERAGE = "average"
-
-
-class Run(NamedTuple):
-    """The scores of a run.
-
-    Attributes:
-        name (str): what it is called in tables.
-        data (str or None): fingerprint of the data set; None where it is unknown.
-        scores (dict): ``{metric: {stem: {song: dB}}}``, defined values only.
-    """
-
-    name: str
-    data: str | None
-    scores: dict
-
-
-def read_run(path):
-    """Read the scores of a run.
-
-    Args:
-        path (str or Path): folder of a run, score card, or folder of museval's JSON files, whose
-            only metric is cSDR.
-
-    Returns:
-        Run: its scores, named by the path.
-
-    Raises:
-        InputError: if there are no scores, or they cannot be read.
-    """
-    path = Path(path)
-    for file in (path, path / "scores/score_card.json", path / "score_card.json"):
-        if file.is_file():
-            return _read_card(str(path), file)
-    scores = {}
-    for file in sorted(path.rglob("*.json")):
-        for stem, values in (_museval_frames(file) or {}).items():
-            if values:
-                scores.setdefault(stem, {})[file.stem] = float(np.median(values))
-    if not scores:
-        raise InputError(
-            f"{path}: no scores found; give the folder of a run after stage 2, its "
-            "score_card.json, or a folder of museval's JSON files"
-        )
-    return Run(str(path), None, {"cSDR": scores})
-
-
-def _read_card(name, file):
-    card = read_card(file)
-    scores = {metric: {} for metric in METRICS}
-    try:
-        for song in card["songs"]:
-            for stem, values in song["methods"]["model"]["stems"].items():
-                for metric in METRICS:
-                    value = song_value(values, metric)
-                    if value is not None:
-                        scores[metric].setdefault(stem, {})[song["song"]] = float(value)
-        return Run(name, card["data"]["fingerprint"], scores)
-    except (ValueError, LookupError, TypeError, AttributeError) as err:
-        raise InputError(f"{file}: is damaged; run stage 2 again") from err
-
-
-def song_value(values, metric):
-    """Look up what a score card says of one stem of one song.
-
-    Args:
-        values (dict): the stem's entry in the card.
-        metric (str): "cSDR", "uSDR" or "SI-SDR".
-
-    Returns:
-        float or None: dB; None where it is undefined.
-    """
-    value = values[METRICS[metric]]
-    return value["median"] if metric == "cSDR" else value
-
-
-def _museval_frames(file):
-    """`{stem: SDR of each frame where it is defined}` of museval's JSON, None for other JSON."""
-    try:
-        targets = json.loads(file.read_text(encoding="utf-8"))["targets"]
-        values = {t["name"]: [float(f["metrics"]["SDR"]) for f in t["frames"]] for t in targets}
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return {stem: [v for v in sdrs if np.isfinite(v)] for stem, sdrs in values.items()}
-
-
-def read_runs(paths):
-    """Read runs that can be compared.
-
-    Args:
-        paths (list of str or Path): the runs; the first one is what others are compared with.
-
-    Returns:
-        tuple[list[Run], list[str]]: the runs, and a line for each that is left out.
-
-    Raises:
-        InputError: if none can be read.
-    """
-    runs, problems = [], []
-    for path in paths:
-        try:
-            run = read_run(path)
-            if runs and None not in (run.data, runs[0].data) and run.data != runs[0].data:
-                raise InputError(
-                    f"{path}: was scored on other data than {runs[0].name}; compare runs on the "
-                    "same test songs"
-                )
-            runs.append(run)
-        except InputError as err:
-            problems.append(str(err))
-    if not runs:
-        raise InputError(problems[0])
-    return runs, problems
+PUBLISHED_STEMS = ("vocals", "drums", "bass", "other")  # those that published averages are of
 
 
 def compare(runs):
@@ -143,25 +27,67 @@ def compare(runs):
         dict: ``{metric: {"songs": {stem: n}, "runs": {name: {stem: {"median", "interval", "change",
         "p"}}}}}`` for the metrics that all runs have. "change" is the median over songs of the
         difference to the first run in dB, "p" that of Wilcoxon's signed-rank test over songs; both
-        are None for the first run, "p" also where no song differs. Stem "average" is the mean over
-        stems of medians and changes.
+        are None for the first run, "p" also where no song differs. Stem "average" is the mean of
+        medians and changes over vocals, drums, bass and other, as in published results, or over
+        all stems where one of these is missing.
+
+    Raises:
+        InputError: if no song is in all runs.
     """
     result = {}
     for metric in METRICS:
-        if not all(run.scores.get(metric) for run in runs):
+        songs = common_songs(runs, metric)
+        if not songs:
             continue
-        stems = [s for s in runs[0].scores[metric] if all(s in r.scores[metric] for r in runs)]
-        songs = {
-            stem: sorted(set.intersection(*(set(run.scores[metric][stem]) for run in runs)))
-            for stem in stems
-        }
-        stems = [stem for stem in stems if songs[stem]]
+        averaged = PUBLISHED_STEMS if songs.keys() >= {*PUBLISHED_STEMS} else songs
         table = {}
         for run in runs:
-            rows = {stem: _row(*_paired(run, runs[0], metric, stem, songs[stem])) for stem in stems}
-            table[run.name] = {**rows, AVERAGE: _average(rows.values())}
-        result[metric] = {"songs": {stem: len(songs[stem]) for stem in stems}, "runs": table}
+            rows = {stem: _row(*_paired(run, runs[0], metric, stem, songs[stem])) for stem in songs}
+            table[run.name] = {**rows, AVERAGE: _average([rows[stem] for stem in averaged])}
+        result[metric] = {"songs": {s: len(names) for s, names in songs.items()}, "runs": table}
+    if not result:
+        some = "; ".join(f"{run.name} has {', '.join(sorted(run.songs)[:3])} ..." for run in runs)
+        raise InputError(f"no song has scores of one stem in all runs; {some}")
     return result
+
+
+def common_songs(runs, metric):
+    """List the songs that all runs have scored.
+
+    Args:
+        runs (list[Run]): the runs.
+        metric (str): one of METRICS.
+
+    Returns:
+        dict[str, list[str]]: for each stem that all have its songs, sorted; none without songs.
+    """
+    found = [run.scores.get(metric, {}) for run in runs]
+    songs = {}
+    for stem in found[0]:
+        common = set.intersection(*(set(scores.get(stem, ())) for scores in found))
+        if common:
+            songs[stem] = sorted(common)
+    return songs
+
+
+def left_out(runs):
+    """Say which songs are not compared, since not all runs have them.
+
+    Args:
+        runs (list[Run]): the runs.
+
+    Returns:
+        list[str]: a line for each run that has such songs.
+    """
+    common = set.intersection(*(run.songs for run in runs))
+    lines = []
+    for run in runs:
+        names = sorted(run.songs - common)
+        if names:
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            noun = "song that is" if len(names) == 1 else "songs that are"
+            lines.append(f"{run.name}: {len(names)} {noun} not in all runs, left out ({shown})")
+    return lines
 
 
 def _paired(run, first, metric, stem, songs):
@@ -182,12 +108,10 @@ def _row(values, differences):
 
 
 def _average(rows):
-    rows = list(rows)
     row = dict.fromkeys(("median", "interval", "change", "p"))
-    if rows:
-        row["median"] = float(np.mean([r["median"] for r in rows]))
-        if rows[0]["change"] is not None:
-            row["change"] = float(np.mean([r["change"] for r in rows]))
+    row["median"] = float(np.mean([r["median"] for r in rows]))
+    if rows[0]["change"] is not None:
+        row["change"] = float(np.mean([r["change"] for r in rows]))
     return row
 
 
@@ -247,7 +171,8 @@ def _cell(row):
 
 def _published_cells(entry, stems):
     known = dict(entry.get("stems", {}))
-    known[AVERAGE] = entry.get("average", np.mean(list(known.values())) if known else None)
+    if {*PUBLISHED_STEMS} <= {*stems}:  # else the runs' averages are of other stems
+        known[AVERAGE] = entry.get("average") or np.mean([known[stem] for stem in PUBLISHED_STEMS])
     return [f"{known[stem]:.2f}" if stem in known else "-" for stem in stems]
 
 
@@ -268,9 +193,9 @@ def box_groups(runs, metric):
         metric (str): that all of them have.
 
     Returns:
-        dict: ``{stem: {run: [dB of each song]}}``.
+        dict: ``{stem: {run: [dB of each song that all runs have]}}``.
     """
-    stems = [stem for stem in runs[0].scores[metric] if all(stem in r.scores[metric] for r in runs)]
     return {
-        stem: {run.name: list(run.scores[metric][stem].values()) for run in runs} for stem in stems
+        stem: {run.name: [run.scores[metric][stem][song] for song in songs] for run in runs}
+        for stem, songs in common_songs(runs, metric).items()
     }

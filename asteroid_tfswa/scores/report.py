@@ -7,7 +7,7 @@ from asteroid_tfswa.files import locked
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.page.charts import box_plot, curve
 from asteroid_tfswa.scores.card import read_card
-from asteroid_tfswa.scores.compare import METRICS, song_value
+from asteroid_tfswa.scores.runs import METRICS, song_value
 from asteroid_tfswa.scores.tables import MEANINGS
 
 # Logged numbers and their units.

@@ -50,6 +50,7 @@ def score_song(references, estimate_sets, sources, sample_rate=44100, scorer="fa
           {"SDR", "SIR", "ISR", "SAR"}}]}]` in dB; None in frames where a stem is silent, and for
           the SIR of a song's only stem.
         - "uSDR", "SI-SDR": `{stem: dB or None}`.
+        - "level": `{stem: dB or None}`, of the reference: its mean square in dB of full scale.
         - "left_out": `[{"stem", "metrics", "reason"}]` for metrics undefined in the whole song,
           with a "frames" list of numbers where it is only in some.
         - "regularised": whether SIR, ISR and SAR are regularised, since rounding would decide
@@ -90,6 +91,7 @@ class _Facts:
 
     def __init__(self, references, sets, win):
         n_src, n_samples = references.n_src, references.n_samples
+        self.n_values = references.n_channels * n_samples
         n_frames = len(bsseval.frames_of(n_samples, win))
         names = ("reference", *sets)
         self.zero = {name: np.ones(n_src, dtype=bool) for name in names}  # all samples are
@@ -116,12 +118,13 @@ class _Facts:
                 self.product[method] += bsseval.dot(error, true)
 
     def whole_song(self, method, sources):
-        """uSDR and SI-SDR of every stem."""
-        values = {metric: dict.fromkeys(sources) for metric in SONG_METRICS}
+        """uSDR, SI-SDR and level of every stem."""
+        values = {metric: dict.fromkeys(sources) for metric in (*SONG_METRICS, "level")}
         for i, stem in enumerate(sources):
             energy, error = self.energy[i], self.error[method][i]
             if self.zero["reference"][i]:
                 continue
+            values["level"][stem] = plain(10 * np.log10(energy / self.n_values))
             values["uSDR"][stem] = plain(10 * np.log10((energy + 1e-7) / (error + 1e-7)))
             if not self.zero[method][i]:
                 gain = self.product[method][i] / energy  # of the reference, less one

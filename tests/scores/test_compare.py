@@ -10,13 +10,14 @@ from scipy.stats import wilcoxon
 from asteroid_tfswa import InputError
 from asteroid_tfswa.cli import main
 from asteroid_tfswa.scores.card import make_card, write_results
-from asteroid_tfswa.scores.compare import compare, published, read_run, read_runs
+from asteroid_tfswa.scores.compare import box_groups, compare, left_out, published
+from asteroid_tfswa.scores.runs import read_run, read_runs
 from asteroid_tfswa.scores.tables import summarise
 
 STEMS = ["vocals", "drums"]
 
 
-def write_run(folder, sdr, fingerprint="abc", songs=8, skip=()):
+def write_run(folder, sdr, level=-20.0, songs=8, skip=(), fingerprint="abc"):
     """Write the scores of a run whose stems have 3 frames around `sdr` plus the song's number."""
     results = []
     for i in range(songs):
@@ -37,7 +38,7 @@ def write_run(folder, sdr, fingerprint="abc", songs=8, skip=()):
         ]
         whole = {stem: values[stem] + 0.5 if stem in values else None for stem in STEMS}
         scores = {"targets": targets, "uSDR": whole, "SI-SDR": whole}
-        scores |= {"left_out": [], "regularised": False}
+        scores |= {"left_out": [], "regularised": False, "level": dict.fromkeys(STEMS, level)}
         name = f"song {i}"
         facts = {"song": name, "sample_rate": 44100, "n_samples": 176400}
         results.append({**facts, "scores": {"model": scores}})
@@ -50,7 +51,8 @@ def write_run(folder, sdr, fingerprint="abc", songs=8, skip=()):
 
 
 def test_differences_song_by_song(tmp_path):
-    one, two = write_run(tmp_path / "one", 1.0), write_run(tmp_path / "two", 1.25)
+    one = write_run(tmp_path / "one", 1.0)
+    two = write_run(tmp_path / "two", 1.25, level=-20.01, fingerprint="trained on more songs")
     result = compare([read_run(one), read_run(two)])
     assert list(result) == ["cSDR", "uSDR", "SI-SDR"]
     first, second = result["cSDR"]["runs"].values()
@@ -76,6 +78,8 @@ def test_only_songs_that_all_have(tmp_path):
     found = compare(runs)["cSDR"]
     assert found["songs"] == {"vocals": 5, "drums": 7}
     assert found["runs"][runs[0].name]["vocals"]["median"] == 1.0 + 4
+    assert [len(values) for values in box_groups(runs, "cSDR")["vocals"].values()] == [5, 5]
+    assert left_out(runs) == [f"{runs[0].name}: 1 song that is not in all runs, left out (song 7)"]
 
 
 def test_museval_files_say_the_same(tmp_path):
@@ -85,9 +89,60 @@ def test_museval_files_say_the_same(tmp_path):
     assert list(compare([card, museval])) == ["cSDR"]  # the only metric that both have
 
 
+def write_museval(folder, values, song="a"):
+    """Write museval's JSON of a song of one frame."""
+    targets = [
+        {"name": stem, "frames": [{"time": 0.0, "duration": 1.0, "metrics": {"SDR": value}}]}
+        for stem, value in values.items()
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{song}.json").write_text(json.dumps({"targets": targets}))
+    return folder
+
+
+def test_averages_are_over_the_same_four_stems(tmp_path, capsys):
+    four = {"vocals": 5.0, "drums": 5.0, "bass": 5.0, "other": 5.0}
+    all_five = write_museval(tmp_path / "five", {**four, "accompaniment": 14.0})
+    main(["compare", str(all_five)])
+    table = capsys.readouterr().out
+    assert compare([read_run(all_five)])["cSDR"]["runs"][str(all_five)]["average"]["median"] == 5.0
+    umx = next(line for line in table.splitlines() if "(UMX)" in line)
+    assert umx.split("|")[-2].strip() == "5.33"
+    one = write_museval(tmp_path / "one", {"vocals": 8.0})
+    main(["compare", str(one), str(all_five)])
+    assert all(
+        line.split("|")[-2].strip() == "-"
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| published")
+    )
+
+
+def test_musevals_files_of_two_runs_or_damaged_ones_are_refused(tmp_path):
+    both = tmp_path / "both"
+    write_museval(both / "umx/test", {"vocals": 5.0})
+    write_museval(both / "xumx/test", {"vocals": 7.0})
+    with pytest.raises(InputError, match="both: has two files of the song a .*umx/test/a.json"):
+        read_run(both)
+    cut = write_museval(tmp_path / "cut", {"vocals": 5.0})
+    (cut / "b.json").write_text('{"targets": [')
+    with pytest.raises(InputError, match="b.json: cannot be read or is no JSON"):
+        read_run(cut)
+
+
+def test_names_and_missing_values_of_musevals_files(tmp_path):
+    composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+    one = write_museval(tmp_path / "one", {"vocals": 5.0}, composed)
+    two = write_museval(tmp_path / "two", {"vocals": 6.0, "drums": None}, decomposed)
+    runs = [read_run(one), read_run(two)]
+    assert compare(runs)["cSDR"]["songs"] == {"vocals": 1} and left_out(runs) == []
+    three = read_run(write_museval(tmp_path / "three", {"vocals": 5.0}, "other"))
+    with pytest.raises(InputError, match="no song has scores of one stem in all runs; .*has other"):
+        compare([runs[0], three])
+
+
 def test_what_cannot_be_compared_is_left_out_in_one_line(tmp_path, capsys):
     one = write_run(tmp_path / "one", 1.0)
-    other_data = write_run(tmp_path / "two", 1.0, fingerprint="other")
+    other_data = write_run(tmp_path / "two", 1.0, level=-21.0)
     old = write_run(tmp_path / "old", 1.0)
     card = old / "scores/score_card.json"
     card.write_text(card.read_text().replace('"version": 1', '"version": 0', 1))
