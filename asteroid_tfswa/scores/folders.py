@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from asteroid_tfswa.scores.jobs import ScoreJob, digest_of, state_of
 
 SUFFIXES = (".wav", ".flac")
 MIXTURE = "mixture"
+ITSELF = "."  # path of a song whose stems lie in the folder that was given
 TOLERANCE = 0.1  # seconds that estimates may be shorter or longer
 BLOCK = 2**20  # samples that are looked at at once
 
@@ -21,7 +23,8 @@ def match_songs(reference_dir, estimates_dir):
     """Find songs with references and estimates: `<song>/<stem>.wav` or `.flac` in both folders.
 
     Songs match by their path in the two folders, or by the name of their folder where that is
-    unique in each. A folder that holds stems itself is one song.
+    unique in each. A folder that holds stems itself is one song, and matches the only song of the
+    other folder whatever its name. Links are followed.
 
     Args:
         reference_dir (str or Path): true stems, and "mixture" where baselines are wanted.
@@ -37,20 +40,28 @@ def match_songs(reference_dir, estimates_dir):
     references, notes = _find(reference_dir)
     estimates, more = _find(estimates_dir)
     notes += more
-    jobs = []
-    taken = set()
-    for name, files in references.items():
-        match = _match(name, references, estimates)
+    jobs, taken = {}, set()
+    for path, files in references.items():
+        match = _match(path, references, estimates)
+        name = _name(path, reference_dir)
         if match is None:
             notes.append(f"{name}: not scored, {estimates_dir} has no such song or several")
             continue
         taken.add(match)
         job, more = _job(name, files, estimates[match])
         notes += more
-        jobs += [job] if job else []
-    for name in sorted(set(estimates) - taken):
+        if job and job.name in jobs:
+            notes.append(f"{name}: not scored, its name is that of {job.name}; rename its folder")
+        elif job:
+            jobs[job.name] = job
+    for path in sorted(set(estimates) - taken):
+        name = _name(path, estimates_dir)
         notes.append(f"{name}: not scored, {reference_dir} has no such song or several")
-    return jobs, notes
+    return list(jobs.values()), notes
+
+
+def _name(path, folder):
+    return Path(folder).absolute().name if path == ITSELF else path
 
 
 def _find(folder):
@@ -58,8 +69,14 @@ def _find(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one with <song>/<stem>.wav or .flac")
-    songs, notes = {}, []
-    for place, folders, names in os.walk(folder):
+    songs, notes, seen = {}, [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            notes.append(f"{place}: not scored, it links to a folder that was read already")
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files = {}
         for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
@@ -70,11 +87,9 @@ def _find(folder):
             else:
                 files[path.stem] = path
         if files:
-            songs[str(Path(place).relative_to(folder))] = files
+            songs[unicodedata.normalize("NFC", str(Path(place).relative_to(folder)))] = files
     if not songs:
         raise InputError(f"{folder}: no wav or flac files; name one with <song>/<stem>.wav")
-    if set(songs) == {"."}:
-        songs = {folder.absolute().name: songs["."]}
     return songs, notes
 
 
@@ -82,7 +97,7 @@ def _match(name, references, estimates):
     """The song of `estimates` that is the song `name`; None if there is none or it is unclear."""
     if name in estimates:
         return name
-    if len(references) == len(estimates) == 1:
+    if len(references) == len(estimates) == 1 and ITSELF in (name, *estimates):
         return next(iter(estimates))
     here, there = (
         [other for other in songs if Path(other).name == Path(name).name]

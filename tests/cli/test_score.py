@@ -95,6 +95,27 @@ def test_songs_match_by_path_and_by_unique_name(folders):
     assert not jobs and len(notes) == 4  # which of two songs "a" is meant is unclear
 
 
+def test_links_are_followed_and_songs_are_never_mixed_up(folders):
+    for kind in ("true", "found"):
+        shutil.copytree(folders / kind / "a", folders / f"{kind}_more/Cafe\u0301")
+        (folders / f"{kind}_more/linked").symlink_to(folders / kind / "a")
+        (folders / f"{kind}_more/linked/loop").symlink_to(folders / f"{kind}_more")
+    jobs, notes = match_songs(folders / "true_more", folders / "found_more")
+    assert sorted(job.name for job in jobs) == ["Caf\u00e9", "linked"]
+    assert len(notes) == 2 and all("loop: not scored, it links to" in note for note in notes)
+    for kind in ("true", "found"):
+        (folders / kind / "a/loop").unlink()
+        shutil.copytree(folders / kind / "a", folders / f"{kind}_same/x/y")
+        shutil.copytree(folders / kind / "a", folders / f"{kind}_same/x - y")
+    jobs, notes = match_songs(folders / "true_same", folders / "found_same")
+    assert [job.name for job in jobs] == ["x - y"]
+    assert len(notes) == 1 and "its name is that of x - y; rename" in notes[0]
+    (folders / "found/a").rename(folders / "found/b")
+    jobs, notes = match_songs(folders / "true", folders / "found")
+    assert not jobs and len(notes) == 2
+    assert len(match_songs(folders / "true", folders / "found/b")[0]) == 1  # the song itself
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_folders_without_audio_are_refused(folders, name):
     (folders / "empty").mkdir()
