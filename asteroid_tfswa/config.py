@@ -157,7 +157,10 @@ def _parsed(words, default, name, has_entries):
         return strict_yaml.parse_yaml(" ".join(words), name)
     if has_entries and any("=" in word for word in words):
         return _parsed_entries(words, name, numbers=isinstance(default, dict))
-    parts = [part.strip() for word in words for part in word.strip("[]").split(",")]
+    text = ",".join(words)
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    parts = [part.strip() for part in text.split(",")]
     parts = [part for part in parts if part]
     is_text = has_entries or not default or isinstance(default[0], str)
     return parts if is_text else [strict_yaml.scalar(part) for part in parts]

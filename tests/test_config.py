@@ -121,6 +121,7 @@ optim:
         ("sources: {a: 1}", ["{a:", "1}"], "sources", None),  # a number in YAML
         ("freeze: []", ["[]"], "freeze", []),
         ("freeze: ['a.*', b]", ["a.*", "b"], "freeze", ["a.*", "b"]),
+        ("freeze: ['[ms]*.a', b]", ["[ms]*.a", "b"], "freeze", ["[ms]*.a", "b"]),
     ],
 )
 def test_mappings_in_files_and_on_the_command_line(tmp_path, text, words, key, value):

@@ -38,6 +38,10 @@ class ExponentialAverage(WeightAveraging):
         # It is compared with numbers at every step.
         self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
+    def named_buffers(self):
+        """Yield names and buffers of the averaged model, as `torch.nn.Module.named_buffers`."""
+        return self._average_model.module.named_buffers()
+
     def on_validation_epoch_start(self, trainer, pl_module):
         """Put the average in; the statistics of the last weights become those of all processes."""
         pl_module.share_statistics()

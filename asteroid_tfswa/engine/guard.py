@@ -26,7 +26,7 @@ class StepGuard:
 
     Attributes:
         counts (torch.Tensor): number of steps skipped, of those skipped in a row just now, and of
-            the most that were skipped in a row.
+            the most that were skipped in a row since training began or continued.
     """
 
     def __init__(self, model, device, counts=(0, 0, 0)):
@@ -38,10 +38,13 @@ class StepGuard:
         ]
         self.bad = torch.zeros((), device=device)  # 1 if something in this step was not finite
         self.counts = torch.tensor(counts, device=device)
+        self._before_step = None  # running statistics before the first batch of a step
 
     def start_batch(self):
         """Remember the running statistics."""
         self._kept_statistics = self._flat_statistics()
+        if self._before_step is None:
+            self._before_step = self._kept_statistics
 
     def end_batch(self, loss):
         """Note a loss, and put back running statistics that are not finite.
@@ -53,9 +56,7 @@ class StepGuard:
         self.bad.masked_fill_(is_bad, 1.0)
         if self.statistics:
             flat = self._flat_statistics()
-            flat = torch.where(flat.isfinite() & ~is_bad, flat, self._kept_statistics)
-            sizes = [buffer.numel() for buffer in self.statistics]
-            torch._foreach_copy_(self.statistics, list(flat.split(sizes)))
+            self._put(torch.where(flat.isfinite() & ~is_bad, flat, self._kept_statistics))
 
     def before_step(self, optimizer):
         """Decide whether the step is skipped.
@@ -67,12 +68,16 @@ class StepGuard:
             torch.Tensor: norm of the gradient; not finite in a bad step.
         """
         gradients = [
-            _local(param.grad)
+            param.grad
             for group in optimizer.param_groups
             for param in group["params"]
             if param.grad is not None
         ]
+        is_sharded = any(isinstance(gradient, DTensor) for gradient in gradients)
+        gradients = [_local(gradient) for gradient in gradients]
         norm = torch.nn.utils.get_total_norm(gradients)
+        if is_sharded:
+            norm = over_ranks(norm.square()).sqrt()
         self.bad.masked_fill_(~norm.isfinite(), 1.0)
         over_ranks(self.bad, "MAX")
         is_bad = self.bad > 0
@@ -95,11 +100,18 @@ class StepGuard:
         torch._foreach_mul_(changed, 1 - self.bad)
         torch._foreach_add_(changed, kept)
         del self._kept
+        if self.statistics:
+            self._put(torch.where(self.bad > 0, self._before_step, self._flat_statistics()))
+        self._before_step = None
         n_skipped, n_in_row, most = self.counts.unbind()
         was_bad = self.bad.long()
         n_in_row = (n_in_row + 1) * was_bad
         self.counts = torch.stack([n_skipped + was_bad, n_in_row, torch.maximum(most, n_in_row)])
         self.bad = torch.zeros_like(self.bad)
+
+    def _put(self, flat):
+        sizes = [buffer.numel() for buffer in self.statistics]
+        torch._foreach_copy_(self.statistics, list(flat.split(sizes)))
 
     def _flat_statistics(self):
         return torch.cat([buffer.flatten() for buffer in self.statistics or [self.bad]])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from asteroid_tfswa.devices import rank_and_world
+from asteroid_tfswa.engine.averaging import ExponentialAverage
 
 
 def process_state(trainer, pl_module, in_epoch):
@@ -34,7 +35,7 @@ def process_state(trainer, pl_module, in_epoch):
         means[f"{meta.fx} {meta.name}"] = {"options": options, "sums": sums}
     state = {"random": random_states(), "means": means}
     if rank_and_world()[1] > 1:
-        state["buffers"] = {name: buffer.cpu() for name, buffer in pl_module.named_buffers()}
+        state["buffers"] = {k: buffer.cpu() for k, buffer in _buffers(trainer, pl_module).items()}
     return state
 
 
@@ -56,10 +57,19 @@ def restore_process_state(state, trainer, pl_module):
         results.log(fx, name, zero, sync_dist_fn=trainer.strategy.reduce, **metric["options"])
         for part, value in metric["sums"].items():
             setattr(results[f"{fx}.{name}"], part, value.to(pl_module.device))
-    buffers = dict(pl_module.named_buffers())
+    buffers = _buffers(trainer, pl_module)
     for name, value in state.get("buffers", {}).items():
         buffers[name].copy_(value)
     set_random_states(state["random"])
+
+
+def _buffers(trainer, pl_module):
+    """The buffers of a module, and those of the average of its weights."""
+    buffers = dict(pl_module.named_buffers())
+    for callback in trainer.callbacks:
+        if isinstance(callback, ExponentialAverage):
+            buffers |= {f"average.{name}": buffer for name, buffer in callback.named_buffers()}
+    return buffers
 
 
 def random_states():

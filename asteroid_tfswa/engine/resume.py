@@ -230,7 +230,8 @@ class ExpDir:
                 continue
             # Without a known default, assume that the earlier version did the same.
             began_with = before.get(key, defaults.get(key, value))
-            if began_with != value:
+            # The order of a mapping of sources is that of the model's outputs.
+            if began_with != value or (key == "sources" and list(began_with) != list(value)):
                 raise InputError(
                     f"{key}: {value} differs from {began_with}, the value that the training run in "
                     f"{self.path} began with ({self.path / 'conf.yml'}); use that value or another "

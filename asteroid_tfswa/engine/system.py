@@ -107,7 +107,14 @@ class MusicSystem(System):
         if len(self.loss_func.values) > 1:
             self.log_dict({f"loss_{name}": x for name, x in self.loss_func.values.items()})
         self.log("train_loss", self.last_loss, on_step=False, on_epoch=True, sync_dist=True)
-        return loss
+        return loss * self._share_of_step(batch_nb)
+
+    def _share_of_step(self, batch_nb):
+        """What makes the mean of Lightning, which divides by `accumulate`, that over all batches
+        of a step: the last one of an epoch may have fewer."""
+        n_batches, n_each = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        n_last = n_batches % n_each
+        return n_each / n_last if batch_nb >= n_batches - n_last else 1.0
 
     def on_after_backward(self):
         """Note whether the loss was finite."""
@@ -200,7 +207,8 @@ class MusicSystem(System):
         Earlier versions skipped none.
         """
         self.metrics = checkpoint["metrics"]
-        self.skipped_steps = checkpoint.get("skipped_steps", self.skipped_steps)
+        n_skipped, in_row, _ = checkpoint.get("skipped_steps", self.skipped_steps)
+        self.skipped_steps = [n_skipped, in_row, in_row]  # earlier rows have ended
 
     @staticmethod
     def config_to_hparams(dic):
@@ -221,5 +229,6 @@ class MusicSystem(System):
     def _refuse(self, what):
         raise InputError(
             f"{what} (epoch {self.current_epoch + 1}, step {self.global_step}); lower lr, set "
-            "gradient_clipping, or use precision 32-true (what was saved before is kept)"
+            "gradient_clipping, or use precision 32-true, in another exp_dir (what was saved before "
+            "is kept)"
         )

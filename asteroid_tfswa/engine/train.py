@@ -188,7 +188,8 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
     loss = get_loss(training["loss"])
     for key, seconds in (("segment", c["segment"]), ("valid_segment", validation["valid_segment"])):
-        loss.check_length(int(seconds * c["sample_rate"]), key)
+        n_stems = training["batch_size"] * len(sources)
+        loss.check_sizes(int(seconds * c["sample_rate"]), key, n_stems)
     train_set = TrainSegments(
         data.splits["train"],
         sources,

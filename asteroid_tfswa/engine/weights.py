@@ -9,17 +9,21 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.loading import check_package, load_model_file, network_weights
 
 SHOWN = 3  # names in a message
+# Arguments whose difference is reported otherwise, or changes no number.
+UNRELATED = ("n_src", "sources", "widths", "depths", "gradient_checkpointing")
 
 
 def initialise(model, source):
     """Load what fits of another model's weights, by name and shape.
+
+    The part of the last layer that belongs to a source is taken by the source's name.
 
     Args:
         model (torch.nn.Module): the model to train. What does not fit stays as it is.
         source (str or Path): the other model, see `load_model_file`.
 
     Returns:
-        str: a line that says how much was loaded and what was not.
+        str: a line that says how much was loaded, what was not, and which arguments differ.
 
     Raises:
         InputError: if the source is no model, or none of its weights fits.
@@ -30,6 +34,8 @@ def initialise(model, source):
         {name: w for name, w in network_weights(weights).items() if w.ndim}  # without counters
         for weights in (package["state_dict"], model.state_dict())
     )
+    args = package["model_args"]
+    new_sources = _order_by_source(theirs, ours, model, args.get("sources"))
     fits = [name for name in ours if name in theirs and ours[name].shape == theirs[name].shape]
     if not fits:
         raise InputError(
@@ -44,12 +50,36 @@ def initialise(model, source):
     differ = [name for name in ours if name in theirs and name not in fits]
     missing = [name for name in ours if name not in theirs]
     unused = [name for name in theirs if name not in ours]
+    changes = [
+        f"{key} {args[key]}, here {value}"
+        for key, value in model.get_model_args().items()
+        if key not in UNRELATED and key in args and args[key] != value
+    ]
     return (
         f"init_from: {len(fits)} of {len(ours)} tensors are those of {source}"
+        + _listed(f"; {len(new_sources)} sources that it lacks start new", new_sources)
         + _listed(f"; {len(differ)} of another shape start new", differ)
         + _listed(f"; {len(missing)} that it lacks start new", missing)
         + _listed(f"; {len(unused)} of its tensors are not used", unused)
+        + _listed("; its arguments differ", changes)
     )
+
+
+def _order_by_source(theirs, ours, model, sources):
+    """Put what belongs to single sources in the model's order; return the sources that are new."""
+    names = [name for name in getattr(model, "tensors_by_source", ()) if name in theirs]
+    if not names or not isinstance(sources, list) or sources == list(model.sources):
+        return []
+    for name in names:
+        mine = ours[name].clone().unflatten(0, (len(model.sources), -1))
+        other = theirs[name].unflatten(0, (len(sources), -1))
+        if mine.shape[1:] != other.shape[1:]:
+            continue  # of another network
+        for index, source in enumerate(model.sources):
+            if source in sources:
+                mine[index] = other[sources.index(source)]
+        theirs[name] = mine.flatten(0, 1)
+    return [source for source in model.sources if source not in sources]
 
 
 def freeze(model, patterns):

@@ -64,6 +64,8 @@ class TFSWAUNet(MusicModel):
         torch.Size([1, 4, 2, 44100])
     """
 
+    tensors_by_source = ("masker.head.3.weight", "masker.head.3.bias")  # a block of rows for each
+
     def __init__(
         self,
         n_src=None,

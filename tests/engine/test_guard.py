@@ -66,8 +66,7 @@ def test_a_bad_step_leaves_everything_as_it_was(name, kind):
     skipped = train(name, ["good", kind, "good", kind, kind])
     expected = train(name, ["good", None, "good", None, None])
     assert_equal(skipped[0], expected[0])
-    if kind != "bad gradient":  # otherwise what the norms saw was good
-        assert_equal(skipped[1], expected[1])
+    assert_equal(skipped[1], expected[1])
     assert_equal(skipped[2], expected[2])
     assert skipped[3] == [3, 2, 2]
 
@@ -84,8 +83,8 @@ def test_the_first_step_may_be_bad(name):
 def test_one_bad_batch_spoils_the_batches_accumulated_with_it():
     skipped = train("adam", ["good", "good", "bad input", "good", "good", "good"], accumulate=2)
     expected = train("adam", ["good", "good", None, None, "good", "good"], accumulate=2)
-    assert_equal(skipped[0], expected[0])
-    assert_equal(skipped[2], expected[2])
+    for ours, theirs in zip(skipped[:3], expected[:3]):
+        assert_equal(ours, theirs)
     assert skipped[3] == [1, 0, 1]
 
 
@@ -150,7 +149,7 @@ def test_a_training_run_skips_counts_and_continues(tmp_path, spoil):
     tiny.run(data_dir, tmp_path / "exp", epochs=1, **options)
     tiny.run(data_dir, tmp_path / "exp", epochs=2, **options)
     last = torch.load(tmp_path / "exp/checkpoints/last.ckpt", weights_only=True)
-    assert last["skipped_steps"] == [3, 0, 2] and last["global_step"] == 22
+    assert last["skipped_steps"] == [3, 0, 0] and last["global_step"] == 22
     assert all(value.isfinite().all() for value in last["state_dict"].values())
     events = {}
     for path in sorted((tmp_path / "exp/logs").iterdir()):

@@ -113,6 +113,7 @@ def test_a_job_on_two_nodes_saves_and_requeues_itself_at_its_time_limit(start, t
     path = {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
     tasks = [{**SLURM, **path, "SLURM_PROCID": str(i), "SLURM_NODEID": str(i)} for i in (0, 1)]
     changes = {"num_nodes": 2, "epochs": 60, "epoch_size": 40, "batch_size": 2, "accumulate": 3}
+    changes["ema_decay"] = 0.9
     job = start("job", tasks, **changes)
     job[0].wait_for("epoch 1/")
     for task in job:

@@ -189,6 +189,14 @@ def test_the_newest_states_are_kept_and_the_one_before_the_last_is_enough(data_d
     assert all(torch.equal(weight, load(whole)["state_dict"][k]) for k, weight in weights.items())
 
 
+def test_sources_in_another_order_are_refused(data_dir, tmp_path):
+    data, sources = read_prepared(data_dir), {"vocals": ["vocals"], "drums": ["drums"]}
+    train(tiny.TinyModel(), data, tiny.make_conf(sources=sources), tmp_path, "cpu")
+    turned = dict(reversed(sources.items()))
+    with pytest.raises(InputError, match="^sources: .* differs from"):
+        train(tiny.TinyModel(list(turned)), data, tiny.make_conf(sources=turned), tmp_path, "cpu")
+
+
 def test_other_data_is_refused(data_dir, exp_dir, tmp_path):
     copy = shutil.copytree(data_dir, tmp_path / "data")
     tiny.run(copy, exp_dir, **DIVERGES)  # the same songs elsewhere

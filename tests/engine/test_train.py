@@ -219,6 +219,15 @@ def test_mistakes_are_named(data_dir, tmp_path, changes, named):
     assert not (tmp_path / "exp").exists()
 
 
+def test_a_step_is_the_mean_over_its_batches_also_if_the_last_one_has_fewer(data_dir, tmp_path):
+    weights = []
+    for accumulate in (3, 8):  # an epoch has 3 batches
+        options = {"accumulate": accumulate, "optimizer": "sgd", "epochs": 1, "warmup_steps": 0}
+        tiny.run(data_dir, tmp_path / str(accumulate), **options)
+        weights.append(last(tmp_path / str(accumulate))["state_dict"]["model.conv.weight"])
+    torch.testing.assert_close(*weights)
+
+
 def test_accumulated_bfloat16_with_each_loss(data_dir, tmp_path):
     for loss in ("mse", "multi_scale_spectral"):
         changes = {"loss": loss, "accumulate": 2, "precision": "bf16-mixed", "epochs": 1}

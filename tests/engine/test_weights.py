@@ -7,6 +7,7 @@ from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.models.base import MusicModel
 from tests.engine import tiny
 
 
@@ -74,20 +75,40 @@ def saved(make_model, tmp_path):
     return tmp_path / "model.pth", model.state_dict()
 
 
-def test_other_sources_reuse_all_but_the_head(make_model, saved):
-    path, weights = saved
-    model = make_model(sources=["a", "b", "c"])
+def test_sources_are_taken_by_name(make_model, saved):
+    path, weights = saved  # of vocals and drums
+    model = make_model(sources=["bass", "drums", "b"])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     line = initialise(model, path)
-    head = ("masker.head.3.weight", "masker.head.3.bias")
     own = [name for name, w in before.items() if w.ndim and name.startswith("masker")]
     assert line == (
-        f"init_from: {len(own) - 2} of {len(own)} tensors are those of {path}; 2 of another shape "
-        f"start new ({head[0]}, {head[1]})"
+        f"init_from: {len(own)} of {len(own)} tensors are those of {path}; 2 sources that it lacks "
+        "start new (bass, b)"
     )
+    head = ("masker.head.3.weight", "masker.head.3.bias")
     for name, value in model.state_dict().items():
-        expected = before if name in head else weights
-        assert torch.equal(value, expected[name]), name
+        if name not in head:
+            assert torch.equal(value, weights[name]), name
+            continue
+        found, new, theirs = value.chunk(3), before[name].chunk(3), weights[name].chunk(2)
+        for row, expected in zip(found, (new[0], theirs[1], new[2])):
+            assert torch.equal(row, expected), name
+
+    wave = torch.randn(1, 2, 4000)
+    swapped = make_model(sources=["drums", "vocals"])
+    assert "; " not in initialise(swapped, path)
+    vocals = make_model(sources=["vocals"])
+    initialise(vocals, path)
+    with torch.no_grad():
+        expected = MusicModel.from_pretrained(path).eval()(wave)
+        torch.testing.assert_close(swapped.eval()(wave).flip(1), expected)
+        torch.testing.assert_close(vocals.eval()(wave), expected[:, :1])
+
+
+def test_arguments_that_change_what_weights_mean_are_named(make_model, saved):
+    line = initialise(make_model(mag_power=0.5, sample_rate=16000), saved[0])
+    differ = "sample_rate 8000.0, here 16000.0, mag_power 1.0, here 0.5"
+    assert line.endswith(f"; its arguments differ ({differ})")
 
 
 def test_other_depths_and_a_model_that_does_not_fit(make_model, saved):

@@ -55,12 +55,13 @@ class WeightedSum(nn.Module):
         super().__init__()
         self.terms, self.weights, self.values = nn.ModuleDict(terms), weights, {}
 
-    def check_length(self, n_samples, key):
-        """Check that segments are long enough for all losses.
+    def check_sizes(self, n_samples, key, n_stems):
+        """Check that segments are long enough, and batches large enough, for all losses.
 
         Args:
             n_samples (int): length of a segment.
             key (str): what sets it, for the message.
+            n_stems (int): sources times segments of a batch.
 
         Raises:
             InputError: if they are not.
@@ -71,6 +72,12 @@ class WeightedSum(nn.Module):
                 raise InputError(
                     f"loss: {name} needs segments of at least {least} samples: got {n_samples}; "
                     f"raise {key}, or choose another loss"
+                )
+            least = getattr(term, "least_stems", 1)
+            if n_stems < least:
+                raise InputError(
+                    f"loss: {name} needs batches of at least {least} stems: got {n_stems}; raise "
+                    "batch_size, or choose another loss"
                 )
 
     def forward(self, estimates, targets):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-TRIMMED_SHARE = 0.1  # of the stems of a batch
+TRIMMED = 10  # one in so many stems of a batch is left out
 
 
 class NegativeSDR(nn.Module):
@@ -45,8 +45,10 @@ class TrimmedL1(nn.Module):
         - [1] Fabbro et al., "The Sound Demixing Challenge 2023 - Music Demixing Track", TISMIR 2024
     """
 
+    least_stems = TRIMMED  # of a batch: nothing would be left out of fewer
+
     def forward(self, estimates, targets):
         """Return the mean over the stems that are kept."""
         errors = (estimates - targets).abs().mean(dim=(-2, -1)).flatten()  # (batch * n_src)
-        n_trimmed = int(TRIMMED_SHARE * len(errors)) if self.training else 0
+        n_trimmed = len(errors) // TRIMMED if self.training else 0
         return errors.topk(len(errors) - n_trimmed, largest=False, sorted=False).values.mean()
