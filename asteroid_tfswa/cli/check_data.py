@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from asteroid_tfswa.data.survey import KINDS, survey
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 
 
@@ -35,6 +36,8 @@ def add_arguments(parser):
 
 def run(args):
     """Look through the set and print a table."""
+    if args.jobs is not None and args.jobs < 1:
+        raise InputError(f"--jobs must be 1 or more: got {args.jobs}")
     report = survey(args.dir, args.sources, args.jobs)
     counted = [p for p in report["problems"] if p["kind"] not in args.allow]
     report["n_counted"] = len(counted)

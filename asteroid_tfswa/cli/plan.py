@@ -53,7 +53,10 @@ def run(args):
     schedule = found["schedule"]
     validation = schedule["validation_hours"]
     told = "unknown without --data_dir" if validation is None else f"{validation:.3g} h"
-    print(f"training {schedule['train_hours']:.3g} h, validation {told}")
+    print(
+        f"with batches of {schedule['batch_size']}: training {schedule['train_hours']:.3g} h, "
+        f"validation {told}"
+    )
     print(
         f"together {schedule['hours']:.3g} h on {found['n_devices']} devices, "
         f"{schedule['device_hours']:.3g} device-hours"

@@ -45,7 +45,8 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
         files = _bring(song, work, checked.n_samples, n_channels, stop)
         sample_rate, n_samples = files[0].sample_rate, files[0].n_samples
         spec = (sample_rate, n_channels, n_samples)
-        selection = _select(song, files, named_files(sources), mixture, stop)
+        is_coded = any(path.suffix.lower() not in LOSSLESS for path in song.files.values())
+        selection = _select(song, files, named_files(sources), mixture, is_coded, stop)
         for name in selection.left_out:
             (work / f"{name}.wav").unlink()
         if selection.mixture is None:
@@ -63,6 +64,7 @@ def make_song(song, folder, checked, n_channels, sources, mixture, stop):
             "stems": sorted([*stems, *silent]),
             "left_out": selection.left_out,
             "equal": selection.equal,
+            "difference": 0.0 if is_coded else float(selection.difference),
             "files": before,
         }
         (work / SONG_FILE).write_text(json.dumps(entry), encoding="utf-8")
@@ -169,8 +171,7 @@ def _summed(song, work, stems, sources, missing, spec, stop):
     return [stem for stem in stems if stem not in used] + made
 
 
-def _select(song, files, sources, mixture, stop):
-    is_coded = any(path.suffix.lower() not in LOSSLESS for path in song.files.values())
+def _select(song, files, sources, mixture, is_coded, stop):
     products = sums.inner_products(files, is_coded, stop)
     may_differ = song.name in musdb18.MIXTURES_THAT_DIFFER
     try:

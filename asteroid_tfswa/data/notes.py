@@ -1,5 +1,7 @@
 """Tell the user what preparing changed in a set."""
 
+DIFFERS = 1e-3  # of the mixture's energy: lossless files of one mix differ by far less
+
 
 def changes_made(checked, entries, n_channels, tolerance):
     """Say in sentences what was done to songs beyond linking and decoding.
@@ -41,6 +43,14 @@ def changes_made(checked, entries, n_channels, tolerance):
         notes.append(
             f"{_songs(equal)}: some stems are equal ({', '.join(entry['equal'])} of "
             f"{split}/{entry['name']}); check whether these are the right files."
+        )
+    differing = [pair for pair in entries if pair[1].get("difference", 0) > DIFFERS]
+    if differing:
+        split, entry = max(differing, key=lambda pair: pair[1]["difference"])
+        notes.append(
+            f"{_songs(differing)}: the mixture is not exactly the sum of the stems (the difference "
+            f"has {100 * entry['difference']:.1f} % of its energy in {split}/{entry['name']}); "
+            "models learn from sums and are scored on mixtures, --mixture sum makes them alike."
         )
     return notes
 

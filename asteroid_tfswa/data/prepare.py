@@ -101,7 +101,7 @@ def prepare(
         raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
     data = _complete(data_dir, options, source_dir, sources)  # reading needs no lock
     if data is not None:
-        return data
+        return _relabelled(data, data_dir, source_dir, options, (name, license))
     is_new = not data_dir.exists()
     try:
         with locked(data_dir):
@@ -157,6 +157,23 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
         "songs": entries,
     }
     _write_json(data_dir / DATASET_FILE, dataset)
+
+
+def _relabelled(data, data_dir, source_dir, options, labels):
+    """Give a prepared set the name and licence that it would be prepared with now."""
+    default = data.name, data.license
+    if source_dir.is_dir():
+        found = find_raw_songs(source_dir)
+        default = describe(
+            source_dir, choose_splits(found, options["valid_share"], options["seed"])[0]
+        )
+    labels = tuple(label or other for label, other in zip(labels, default))
+    if labels == (data.name, data.license):
+        return data
+    with locked(data_dir):
+        dataset = json.loads((data_dir / DATASET_FILE).read_text(encoding="utf-8"))
+        _write_json(data_dir / DATASET_FILE, dataset | dict(zip(("name", "license"), labels)))
+    return read_prepared(data_dir)
 
 
 def _write_json(path, content):

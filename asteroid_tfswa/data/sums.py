@@ -6,6 +6,7 @@ products G of all files, from one pass over them, give the distance of any sum f
 |sum of c_i x_i|^2 = c^T G c.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 
@@ -53,12 +54,14 @@ class Selection:
         mixture (str or None): the file that is the mixture; None if the stems are to be summed.
         left_out (list[str]): files that are sums or copies of others.
         equal (list[str]): stems that are equal to another stem, except silent ones.
+        difference (float): energy of the mixture less the stems, relative to the mixture's.
     """
 
     stems: list[str]
     mixture: str | None
     left_out: list[str]
     equal: list[str]
+    difference: float = 0.0
 
 
 def normalised(name):
@@ -124,7 +127,7 @@ def select(names, products, sources, use_mixture=True, must_add_up=True):
     if not mixtures or not use_mixture:
         others = [name for name in names if name not in mixtures]
         stems = _stems_without_mixture(files, others, sources)
-        mixture = None
+        mixture, distance = None, 0.0
     else:
         if normalised(mixtures[0]) == "mixture":  # others beside it are sums of some kind
             mixtures = mixtures[:1]
@@ -139,7 +142,7 @@ def select(names, products, sources, use_mixture=True, must_add_up=True):
     left_out = [name for name in names if name not in stems and name != mixture]
     pairs = [(one, other) for one in stems for other in stems if one < other]
     equal = {name for pair in pairs if files.are_equal(*pair) for name in pair}
-    return Selection(stems, mixture, left_out, sorted(equal))
+    return Selection(stems, mixture, left_out, sorted(equal), distance)
 
 
 class _Files:
@@ -179,18 +182,25 @@ class _Files:
             tuple[list[str], float]: their names, and the share of the file's energy that no
             weights of the candidates explain.
         """
+        weights, unexplained = self._weights(file, candidates, given)
+        return [name for name, weight in weights.items() if weight > 0.5], unexplained
+
+    def contained(self, file, candidates):
+        """Find the candidates that are in a file as they are, a tenth of its energy or more."""
+        weights, _ = self._weights(file, candidates)
+        least = TOLERANCE * self.energy(file)
+        return [n for n, w in weights.items() if abs(w - 1) < 0.1 and self.energy(n) > least]
+
+    def _weights(self, file, candidates, given=()):
         candidates = [name for name in candidates if not self.is_silent(name)]
         target = self.columns @ (self._vector([file]) - self._vector(given))
-        if not candidates:
-            weights, rest = [], np.linalg.norm(target)
-        else:
-            columns = self.columns[:, [self.names.index(name) for name in candidates]]
-            try:
+        weights, rest = np.zeros(len(candidates)), np.linalg.norm(target)
+        columns = self.columns[:, [self.names.index(name) for name in candidates]]
+        with contextlib.suppress(RuntimeError):  # no convergence
+            if candidates:
                 weights, rest = nnls(columns, target)
-            except RuntimeError:  # no convergence
-                weights, rest = np.zeros(len(candidates)), np.linalg.norm(target)
-        parts = [name for name, weight in zip(candidates, weights, strict=True) if weight > 0.5]
-        return parts, rest**2 / max(self.energy(file), ROUNDING)
+        unexplained = rest**2 / max(self.energy(file), ROUNDING)
+        return dict(zip(candidates, weights, strict=True)), unexplained
 
     def parts_of(self, file, candidates):
         """Find the candidates that add up to a file; [] if none do or the file is silent."""
@@ -226,7 +236,11 @@ def _stems_of(files, mixture, sources):
 def _check_left_out(files, mixture, stems):
     """Raise InputError if a file left out is not known to be a sum, a copy or a part of a stem."""
     left_out = [name for name in files.names if name not in stems and name != mixture]
-    parts = {part for stem in stems for part in files.parts_of(stem, left_out)}
+    parts = {
+        part
+        for stem in stems
+        for part in (*files.parts_of(stem, left_out), *files.contained(stem, left_out))
+    }
     for name in left_out:
         others = [other for other in files.names if other not in (name, mixture)]
         known = is_sum_name(name) or name in parts or files.are_equal(name, mixture)
@@ -282,6 +296,12 @@ def _stems_without_mixture(files, names, sources):
             raise InputError(
                 f"{source}: is the sum of {_listed(parts)}, so not all of them are stems; "
                 "put the right file there, or leave some of them out of sources"
+            )
+        twice = files.contained(source, [name for name in stems if name not in sources])
+        if twice:
+            raise InputError(
+                f"{source}: has {_listed(twice)} in it too, which would be in the mixture twice; "
+                f"remove {'it' if len(twice) == 1 else 'them'}, or the song's {source}"
             )
     return stems
 

@@ -216,6 +216,11 @@ def test_a_set_may_state_its_name_and_licence(source):
     (source / "about.json").write_text('{"name": "Our songs", "license": "CC BY 4.0"}')
     data = run(source)
     assert (data.name, data.license) == ("Our songs", "CC BY 4.0")
+    (source / "about.json").write_text('{"name": "Our songs", "license": "CC BY-NC 4.0"}')
+    again = run(source)  # the songs stay, what is said of them follows
+    assert (again.name, again.license) == ("Our songs", "CC BY-NC 4.0")
+    assert again.fingerprint == data.fingerprint
+    assert run(source, name="Ours").name == "Ours"
 
 
 ABOUTS = ["{", "[]", "3", '{"name": "x"}', '{"name": "x", "license": 4}', "", "[" * 10**5]

@@ -204,6 +204,24 @@ def test_source_that_is_the_sum_of_the_others_is_refused(source):
     assert "test/t: vocals: is the sum of bass, drums, other" in failure(source, sources=SOURCES)
 
 
+def test_stem_inside_another_one_is_refused_without_a_mixture(source):
+    waves = waves_of([*SOURCES, "guitar", "piano"])
+    waves["other"] += waves["guitar"] + waves["piano"]
+    write(source / "test" / "t", {name: waves[name] for name in ("other", "guitar", "piano")})
+    message = failure(source, sources=SOURCES)
+    assert "test/t: other: has guitar, piano in it too, which would be in the mixture" in message
+    write(source / "test" / "t", {"mixture": summed(waves, *SOURCES)})
+    assert list(song_of(source)[0].stems) == SOURCES  # which tells what is a stem
+
+
+def test_mixture_that_differs_a_little_is_told(source):
+    waves = waves_of(SOURCES)
+    write(source / "test" / "t", {"mixture": 0.9 * summed(waves, *SOURCES)})
+    (note,) = song_of(source)[1]
+    assert note.startswith("1 song: the mixture is not exactly the sum of the stems (the differ")
+    assert "has 1.2 % of its energy in test/t); " in note
+
+
 def test_equal_stems_are_reported_and_silent_ones_are_not(source):
     silence = np.zeros((4000, 2))
     write(source / "test" / "t", {"drums": silence, "other": silence})

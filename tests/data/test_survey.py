@@ -99,6 +99,9 @@ def test_every_kind_of_problem_is_found(sound, capsys):
         ("unreadable", "train/nan"),
         ("unreadable", "train/text"),
     ]
+    with pytest.raises(SystemExit):
+        main(["check-data", str(sound), "--jobs", "-1"])
+    assert "error: --jobs must be 1 or more: got -1" in capsys.readouterr().err
     allowed = "clipped duplicate format missing repeated sample_rate silent sum unreadable".split()
     main(["check-data", str(sound), "--allow", *allowed])
 

@@ -22,7 +22,8 @@ def test_a_plan_of_real_steps(tmp_path, capsys):
     (tmp_path / "small.yml").write_text(SMALL)
     command = ["plan", "--conf", str(tmp_path / "small.yml"), "--id", "cpu"]
     main([*command, "--data_dir", str(data_dir), "--json", str(tmp_path / "plan.json")])
-    assert "device-hours" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "device-hours" in out and "\nwith batches of 1: training " in out
     found = json.loads((tmp_path / "plan.json").read_text())
     (trial,) = found["trials"]
     assert 0.1 < trial["memory_gib"] < found["memory_gib"]
