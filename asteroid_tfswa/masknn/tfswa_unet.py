@@ -153,7 +153,8 @@ class TFSWAUNetMasker(nn.Module):
 
         # Make a mask for each source and channel, and cut the padding off.
         x = merge_bands(self.head(x), self.n_bands)  # (batch, n_src * out_chan, time, freq)
-        return self.mask_activation(x[..., :n_frames, :n_bins])
+        x = x[..., :n_frames, :n_bins]
+        return self.mask_activation(x)  # upstream: return self._activate(x)
 
     def get_config(self):
         """Arguments to re-instantiate the network, plain Python types.
