@@ -69,6 +69,7 @@ def run_command(function):
     Args:
         function (callable): the command, without arguments. It imports packages in `importing`.
     """
+    _open_what_is_closed()
     _State.process, _State.received, _State.at_once = os.getpid(), None, False
     previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, _stop)}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
@@ -92,6 +93,21 @@ def run_command(function):
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
+
+
+def _open_what_is_closed():
+    """Open the null device where stdin, stdout or stderr is closed, as after ``>&-``.
+
+    Otherwise the next files that are opened would take their places, here and in ffmpeg.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 
 from asteroid_tfswa.audio.parts import cut_off, split
+from asteroid_tfswa.errors import InputError
 
 HEADER = struct.Struct("<4sBBqIIIB")
 FIRST_OF_STREAM, LAST_OF_STREAM = 2, 4  # flags
@@ -12,12 +13,12 @@ FIRST_OF_STREAM, LAST_OF_STREAM = 2, 4  # flags
 def scan(path, data, info):
     """Find the Ogg files that a file consists of, see `structure.examine`."""
     starts, place = [], 0
-    is_first, flags, last_number = False, 0, {}
+    is_first, flags, before = False, 0, {}  # number and position of the last page of each stream
     while (place := data.find(b"OggS", place)) >= 0:
         if place + HEADER.size > len(data):
             raise cut_off(path)
         was_first = is_first
-        _, _, flags, _, stream, number, _, n_segments = HEADER.unpack_from(data, place)
+        _, _, flags, position, stream, number, _, n_segments = HEADER.unpack_from(data, place)
         body = place + HEADER.size + n_segments
         end = body + sum(data[place + HEADER.size : body])
         if end > len(data):
@@ -27,9 +28,14 @@ def scan(path, data, info):
             return []  # several streams in parallel
         if is_first:
             starts.append(place)
-        elif last_number.get(stream, number - 1) + 1 != number:
-            return []  # recorded from the middle of a stream, or with gaps
-        last_number[stream] = number
+            before[stream] = number - 1, 0
+        last_number, last_position = before.get(stream, (number - 1, 0))
+        if number != last_number + 1:
+            # Streams recorded from the middle lack pages after those of the header, at position 0.
+            if number > last_number and last_position > 0:
+                raise InputError(f"{path}: is damaged (pages are missing); replace the file")
+            return []
+        before[stream] = number, max(position, last_position)
         last, place = place, end
     parts = split(data, starts)
     if starts and not flags & LAST_OF_STREAM:  # soundfile needs the flag to read Opus

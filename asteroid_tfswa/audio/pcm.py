@@ -12,6 +12,7 @@ TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # what tag editors append
 # Samples that soundfile can also read without a header.
 RAW_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 TEXT = bytes(range(32, 127)) + b"\t\r\n\0"
+PIECE = 1 << 20  # bytes searched at once
 
 
 def states_no_size(size):
@@ -68,8 +69,9 @@ def _end_of_file(data, end):
     for place in (end, end + 1):  # the padding byte of an odd size may be missing
         if (after := _end_of_chunks(data, place)) is not None:
             return after
-    rest = data[end : end + 4096]
-    is_text_or_zeros = not rest.translate(None, TEXT)
+    # All of it: music that goes on after a header left by a crash may begin with silence.
+    pieces = (data[place : place + PIECE] for place in range(end, len(data), PIECE))
+    is_text_or_zeros = not any(piece.translate(None, TEXT) for piece in pieces)
     return len(data) if is_text_or_zeros else None
 
 

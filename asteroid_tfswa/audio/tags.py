@@ -5,13 +5,13 @@ import contextlib
 
 import mutagen
 from mutagen.easyid3 import EasyID3
-from mutagen.flac import Picture
+from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, ID3
 from mutagen.mp4 import MP4Cover
+from mutagen.oggvorbis import OggVorbis
 
 FIELDS = ("title", "artist", "albumartist", "album", "date", "tracknumber", "discnumber", "genre")
 FIELDS += ("composer", "copyright")
-FORMATS = (".mp3", ".flac", ".ogg")  # WAV has no tags that all players read
 FRONT_COVER = 3  # type of picture, as ID3 and FLAC number them
 MAX_TEXT = 10_000  # characters
 MAX_PICTURE = 10_000_000  # bytes; a FLAC block is limited to 16 MiB
@@ -20,17 +20,19 @@ MAX_PICTURE = 10_000_000  # bytes; a FLAC block is limited to 16 MiB
 def copy_tags(source, target, stem):
     """Copy the tags and covers of a song to a stem, and add the stem's name to the title.
 
-    Reads the tags of mp3, flac, ogg, opus and m4a files. Damaged tags are skipped.
+    Reads the tags of mp3, flac, ogg, opus and m4a files. Tags that are damaged, or that the stem's
+    format cannot hold, are left out.
 
     Args:
         source (Path): the song.
-        target (Path): the stem. Only mp3, flac and ogg get tags.
+        target (Path): the stem. Only mp3, flac and ogg get tags, whatever their suffix.
         stem (str): its name; the title becomes "Song (vocals)".
 
     Raises:
         OSError: if the stem cannot be written.
     """
-    if target.suffix not in FORMATS:
+    write = _writer(target)
+    if write is None:
         return
     tags, pictures = {}, []
     # mutagen may raise anything on damaged tags, which must not cost the user the stems.
@@ -42,12 +44,24 @@ def copy_tags(source, target, stem):
     if "title" in tags:
         tags["title"] = [f"{title} ({stem})" for title in tags["title"]]
     try:
-        if target.suffix == ".mp3":
-            _write_id3(target, tags, pictures)
-        else:
-            _write_vorbis(target, tags, pictures)
-    except mutagen.MutagenError as err:
-        raise OSError(f"{target.parent}: cannot be written to; is the disk full?") from err
+        write(target, tags, pictures)
+    except Exception as err:
+        # mutagen wraps errors of the disk, which may have cost part of the stem. Any other it
+        # raises before it writes: the stem is whole, only without tags.
+        if isinstance(err, OSError) or isinstance(err.__context__, OSError):
+            raise OSError(f"{target.parent}: cannot be written to; is the disk full?") from err
+
+
+def _writer(target):
+    """The function that writes the tags of a file's format; None for WAV.
+
+    Not all players read tags in WAV.
+    """
+    with open(target, "rb") as file:
+        start = file.read(4)
+    if start.startswith((b"ID3", b"\xff")):
+        return _write_id3
+    return {b"fLaC": _write_flac, b"OggS": _write_ogg}.get(start)
 
 
 def _read_tags(source):
@@ -99,26 +113,31 @@ def _write_id3(target, tags, pictures):
     if pictures:
         frames = ID3(target)
         for picture in pictures:
-            frames.add(
-                APIC(
-                    encoding=3,  # UTF-8
-                    mime=picture.mime,
-                    type=picture.type,
-                    desc=picture.desc,
-                    data=picture.data,
-                )
+            frame = APIC(
+                encoding=3,  # UTF-8
+                mime=picture.mime,
+                type=picture.type,
+                desc=picture.desc,
+                data=picture.data,
             )
+            while frame.HashKey in frames:  # of pictures with one description the last would stay
+                frame.desc += " "
+            frames.add(frame)
         frames.save(target)
 
 
-def _write_vorbis(target, tags, pictures):
-    file = mutagen.File(target)
-    for field, texts in tags.items():
-        file[field] = texts
+def _write_flac(target, tags, pictures):
+    file = FLAC(target)
+    file.update(tags)
     for picture in pictures:
-        if target.suffix == ".flac":
-            file.add_picture(picture)
-        else:
-            block = base64.b64encode(picture.write()).decode()
-            file["metadata_block_picture"] = [*file.get("metadata_block_picture", []), block]
+        file.add_picture(picture)
+    file.save()
+
+
+def _write_ogg(target, tags, pictures):
+    file = OggVorbis(target)
+    file.update(tags)
+    if pictures:
+        blocks = [base64.b64encode(picture.write()).decode() for picture in pictures]
+        file["metadata_block_picture"] = blocks
     file.save()

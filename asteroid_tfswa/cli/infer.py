@@ -5,13 +5,15 @@ Stems are written as <file>_est1.wav, <file>_est2.wav ... beside the file or in 
 need no more memory than short ones. "asteroid-tfswa separate" can do more.
 """
 
+import os
 import sys
 
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.separate import choose_device, find_songs
-from asteroid_tfswa.separate.songs import FAILURES, Report
+from asteroid_tfswa.separate.song import estimate_paths
+from asteroid_tfswa.separate.songs import FAILURES, Report, name_all
 from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT, SEGMENTS
 
 
@@ -64,7 +66,7 @@ def run(args):
     for given, reason in problems:
         report.fail(given, reason)
     with warnings_in_lines():
-        for song in songs:
+        for song in _nameable(model, songs, args, report):
             try:
                 model.file_separate(
                     song, args.output_dir, args.force_overwrite, args.resample, **chunking
@@ -73,6 +75,24 @@ def run(args):
                 report.fail(song, err)
     if report.failed:
         sys.exit(1)
+
+
+def _nameable(model, songs, args, report):
+    """The songs whose files replace no input and no other song's; report the rest."""
+
+    def name(song, folder):
+        return estimate_paths(model, song, args.output_dir)
+
+    def remedy(song, other):
+        return "write it to another output folder (--output-dir)"
+
+    tasks = name_all(songs, args.files, name, report, remedy)
+    made = {os.path.realpath(path): song for song in songs for path in name(song, None)}
+    for song in list(tasks):
+        if maker := made.get(os.path.realpath(song)):
+            report.fail(song, f"is also the file for a stem of {maker}; name only one of them")
+            del tasks[song]
+    return tasks
 
 
 def _chunking(args, sample_rate):

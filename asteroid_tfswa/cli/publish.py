@@ -5,6 +5,7 @@ asteroid-upload takes), a model card with the results on the test songs, and the
 training data. Nothing is uploaded; the commands that do it are printed.
 """
 
+import shlex
 from pathlib import Path
 
 from asteroid_tfswa.models.publish import publish
@@ -50,5 +51,6 @@ def run(args):
         **given,
     )
     print(f"{out}: ready. Read README.md there, then upload it:")
-    print(f"  Hugging Face hub:  hf upload {name} {out}")
-    print(f"  Zenodo:            asteroid-upload {out} --uploader {args.uploader!r}")
+    folder, uploader = shlex.quote(str(out)), shlex.quote(args.uploader)
+    print(f"  Hugging Face hub:  hf upload {name} {folder}")
+    print(f"  Zenodo:            asteroid-upload {folder} --uploader {uploader}")

@@ -6,7 +6,8 @@ Songs whose stems all exist are skipped. Put names that begin with a dash after 
 
 With "-" as the only file, audio is read from standard input and the stems are written to standard
 output as they are ready: 32-bit float or 16-bit samples at the model's rate, the channels of one
-stem after those of the other, as WAV or (--format raw) alone. --latency bounds how long they wait.
+stem, as many as the input has, after those of the other, as WAV or (--format raw) alone. --latency
+bounds how long they wait.
 
 Without --model, the model "small" separates, which ships with the package. A model file or the
 folder of a training run may also stand before FILES.
@@ -15,6 +16,7 @@ Files with more channels than the model takes are separated in groups of neighbo
 a stereo model these are the first two channels, the next two, and so on; a last single one is mono.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -25,7 +27,7 @@ from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.models.loading import HUB_NAME, MODEL_SUFFIXES, find_in_folder
 from asteroid_tfswa.models.shipped import DEFAULT, default_model
-from asteroid_tfswa.page import PageSong, check_megabytes, write_page
+from asteroid_tfswa.page import PageSong, check_megabytes, check_page_folder, write_page
 from asteroid_tfswa.separate import choose_device, separate_files
 from asteroid_tfswa.separate.find import AUDIO_NAME
 from asteroid_tfswa.separate.live import BITS, FORMATS, separate_pipe
@@ -34,6 +36,10 @@ from asteroid_tfswa.separate.runner import PRECISIONS
 from asteroid_tfswa.separate.songs import MAX_JOBS
 from asteroid_tfswa.separate.stems import CLIPS
 from asteroid_tfswa.separate.stream import MAX_BATCH_SIZE, MAX_SHIFTS, OVERLAP, SEGMENT, SEGMENTS
+
+# Options that do nothing for standard input.
+OF_FILES = ("track", "output_dir", "output", "two_stems", "mixture_consistency", "clip", "page")
+OF_FILES += ("page_megabytes", "overwrite", "jobs")
 
 
 def add_arguments(parser):
@@ -112,7 +118,7 @@ def add_arguments(parser):
         help="largest size of the page; songs that do not fit are shortened (default: 200)",
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="separate songs again even if their stems exist"
+        "--overwrite", action="store_true", help="replace stems that exist"
     )
 
     group = parser.add_argument_group("computing")
@@ -177,6 +183,8 @@ def run(args):
     """Run the command."""
     check_megabytes(args.page_megabytes)
     is_pipe = _is_pipe(args)
+    if args.page:
+        check_page_folder(Path(args.output_dir, "page"))
     form = None if is_pipe else AudioFormat(args.format, args.bits)
     chosen, files = _model_and_files(args)
     model = MusicModel.from_pretrained(chosen).to(choose_device(args.device)).eval()
@@ -247,8 +255,10 @@ def _is_pipe(args):
         raise InputError("FILES: - (standard input) is separated alone; name no other files")
     if args.format not in FORMATS or args.bits not in (None, *BITS):
         raise InputError("--format: with - it is wav or raw, with --bits 16 or 32")
-    for name in ("track", "two_stems", "mixture_consistency", "page"):
-        if getattr(args, name):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for name in OF_FILES:
+        if getattr(args, name) != parser.get_default(name):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option}: standard input cannot be separated with it; leave it out")
     if sys.stdout.isatty():
@@ -278,10 +288,10 @@ def _model_and_files(args):
 def _write_page(report, args):
     hop = args.segment * (1 - args.overlap)  # seconds
     songs = [
-        PageSong(song.name, song, stems, hop=hop, overlap=args.segment - hop)
+        PageSong(song.name, song, stems, hop=hop, overlap=args.segment - hop, track=args.track)
         for song, stems in sorted(report.stems.items())
     ]
-    folder = Path(args.output_dir) / "page"
+    folder = Path(args.output_dir, "page")
     return write_page(folder, "Separated songs", songs, megabytes=args.page_megabytes)
 
 

@@ -66,6 +66,7 @@ def save(content, path, keep=1):
         with atomic_write(path) as tmp, open(tmp, "wb") as file:
             torch.save(content, file)
             file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave a name without its content
             _shift(Path(path), keep)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "the disk may be full"

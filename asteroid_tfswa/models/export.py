@@ -52,12 +52,19 @@ def export_model(model_file, out, format="half", waveform=False, segment=SEGMENT
         others the largest difference as a share of the largest value, at most 1e-4.
 
     Raises:
-        InputError: if the model cannot be read, `out` is a folder or the model itself, a package is
-            missing, an option is out of range, or the outputs differ by more.
+        InputError: if the model cannot be read, `out` is a folder, the model itself or has the
+            suffix of another format, a package is missing, an option is out of range, or the
+            outputs differ by more.
     """
     out = Path(out)
     if format not in FORMATS:
         raise InputError(f"format: {format!r} is unknown; choose from {', '.join(FORMATS)}")
+    implied = SUFFIXES.get(out.suffix.lower(), format)
+    if implied != format:
+        raise InputError(
+            f"OUT: {out} is named as the format {implied}, not {format}; choose --format {implied} "
+            "or another name"
+        )
     if waveform and format != "onnx":
         raise InputError(f"waveform: only the format onnx holds the STFT, not {format}")
     if not SEGMENTS[0] <= segment <= SEGMENTS[1]:
@@ -243,6 +250,8 @@ FORMATS = {
     "torch_export": (_torch_export, _largest, 1e-4),
     "onnx": (_onnx, _largest, 1e-4),
 }
+# What a file of these names is taken for; ".pt" and ".pth" are used for all kinds.
+SUFFIXES = {".ts": "torchscript", ".pt2": "torch_export", ".onnx": "onnx"}
 
 
 def _program(model):

@@ -144,17 +144,17 @@ def find_model_file(path):
     """
     if os.path.isfile(path):
         return Path(path)
+    found = find_in_folder(path) if os.path.isdir(path) else None
+    if found is not None:
+        return found
     name = str(path)
     if name in (shipped := shipped_models()):
         return shipped[name]
     if os.path.isdir(path):
-        found = find_in_folder(path)
-        if found is None:
-            raise InputError(
-                f"{path} is a folder without a model (best_model.pth or checkpoints): train one "
-                "with egs/musdb18/run.sh --stage 1, or name a file"
-            )
-        return found
+        raise InputError(
+            f"{path} is a folder without a model (best_model.pth or checkpoints): train one with "
+            "egs/musdb18/run.sh --stage 1, or name a file"
+        )
     if not name.startswith(("http://", "https://")):
         is_local = name.lower().endswith(MODEL_SUFFIXES) or os.path.isdir(os.path.dirname(name))
         if is_local or not HUB_NAME.fullmatch(name):

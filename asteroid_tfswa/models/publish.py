@@ -14,6 +14,7 @@ from asteroid_tfswa.models.card import METRICS, describe
 from asteroid_tfswa.models.loading import find_model_file, load_model_file
 
 RECIPE = "musdb18/TFSWAUNet"
+LONGEST_NAME = 96  # of a model on the Hugging Face hub
 CARD = """---
 {front}---
 
@@ -137,8 +138,9 @@ def _terms(about, username, license, **data_terms):
     notice = license_notice(stored["title"], stored["license"], **data_terms)
     if license is None:
         license = "cc-by-nc-sa-4.0" if notice["non_commercial"] else "cc-by-sa-4.0"
-    slug = re.sub(r"[^\w.-]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
-    return notice, license, f"{username}/{slug.strip('-.')}"
+    slug = re.sub(r"[^\w.]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
+    name = slug.strip("-.")[:LONGEST_NAME].rstrip("-.")
+    return notice, license, f"{username}/{name}"
 
 
 def _flat_metrics(about):

@@ -3,20 +3,22 @@
 import numpy as np
 
 from asteroid_tfswa.audio.read import open_audio
+from asteroid_tfswa.errors import InputError
 
 FLOOR = 1e-20
 
 
-def duration(path):
+def duration(path, track=None):
     """Find the length of an audio file.
 
     Args:
         path (Path): a file that soundfile or ffmpeg reads.
+        track (int, optional): its audio track, from 1. Defaults to the one that players choose.
 
     Returns:
         float: the length in seconds.
     """
-    audio = open_audio(path)
+    audio = open_audio(path, track)
     if audio.n_samples:
         return audio.seconds
     return sum(map(len, audio.blocks())) / audio.sample_rate
@@ -30,9 +32,18 @@ def check_song(song):
 
     Returns:
         list[str]: a sentence for each result.
+
+    Raises:
+        InputError: if a stem has other channels than the mixture.
     """
     names = list(song.estimates)
-    files = [open_audio(song.mixture), *(open_audio(path) for path in song.estimates.values())]
+    files = [open_audio(song.mixture, song.track), *map(open_audio, song.estimates.values())]
+    for file in files[1:]:
+        if file.n_channels != files[0].n_channels:
+            raise InputError(
+                f"{file.path}: has {file.n_channels} channels, its song {files[0].n_channels}; it "
+                "is of another track or song: separate again with --overwrite"
+            )
     rate = files[0].sample_rate
     mixture_energy = rest_energy = 0.0
     clipped = np.zeros(len(names), int)

@@ -82,18 +82,20 @@ def position_on_page(clips, time):
     return None
 
 
-def read_clips(path, clips):
+def read_clips(path, clips, track=None):
     """Read the clips of a file, one after the other.
 
     Args:
         path (Path): a file that soundfile or ffmpeg reads.
         clips (list[Clip]): what to read, in order.
+        track (int, optional): the audio track to read, from 1. Defaults to the one that players
+            choose.
 
     Returns:
         tuple[np.ndarray, int]: audio of one or two channels, (time, chan), float32, and its sample
         rate in Hz. Of more channels the first two are kept, front left and right.
     """
-    audio = open_audio(path)
+    audio = open_audio(path, track)
     rate = audio.sample_rate
     bounds = [(round(c.start * rate), round((c.start + c.seconds) * rate)) for c in clips]
     parts = [[] for _ in clips]

@@ -1,6 +1,7 @@
 """Write a page: one HTML file beside the songs' tracks and pictures."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, field
 from html import escape
@@ -18,6 +19,9 @@ from asteroid_tfswa.page import checks, media, pictures
 
 WORST = 10.0  # length of the worst moment of each stem in seconds
 PICTURE_BYTES = 60_000  # size of a spectrogram, about
+# By these, a folder is known for a page: a part of index.html, and the names of all files.
+MARK = b'<script type="application/json" id="data">'
+FILES = re.compile(r"index\.html|media|media/\d+-\d+\.(js|png)")
 
 
 @dataclass
@@ -33,6 +37,8 @@ class PageSong:
         frames (dict[str, list]): SDR of each stem in each second, None where undefined.
         hop (float, optional): seconds from one separated chunk to the next, to check the joins.
         overlap (float): seconds that chunks share. Default 0.
+        track (int, optional): the audio track of `mixture`, from 1. Defaults to the one that
+            players choose.
     """
 
     name: str
@@ -43,6 +49,7 @@ class PageSong:
     frames: dict = field(default_factory=dict)
     hop: float | None = None
     overlap: float = 0.0
+    track: int | None = None
 
 
 def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
@@ -63,12 +70,12 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
         Path: the file `index.html`.
 
     Raises:
-        InputError: if a file cannot be read, or less than a second of each song fits.
+        InputError: if a file cannot be read, `folder` holds anything but a page, or less than a
+            second of each song fits.
     """
     check_megabytes(megabytes)
     folder = Path(folder)
-    if folder.exists() and not (folder / "index.html").is_file() and any(folder.iterdir()):
-        raise InputError(f"{folder}: holds files that are not a page; choose another folder")
+    check_page_folder(folder)
     n_tracks = max((1 + len(s.estimates) + len(s.references) for s in songs), default=1)
     room = megabytes * 1e6 / max(1, len(songs))
     room -= 3 * PICTURE_BYTES * max((len(s.references) for s in songs), default=0)
@@ -102,9 +109,29 @@ def check_megabytes(megabytes):
     number("page_megabytes", megabytes, 0, 100_000)
 
 
+def check_page_folder(folder):
+    """Check that a page may be written to a folder: it is missing, empty, or such a page.
+
+    Args:
+        folder (Path): the folder.
+
+    Raises:
+        InputError: if it holds other files, which replacing it would delete.
+    """
+    if not folder.exists():
+        return
+    index = folder / "index.html"
+    is_page = index.is_file() and MARK in index.read_bytes()
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    others = [name for name in names if not (is_page and FILES.fullmatch(name))]
+    if others or not folder.is_dir():
+        found = f"holds files that are not of a page ({min(others)})" if others else "is a file"
+        raise InputError(f"{folder}: {found}; move it away, or choose another folder")
+
+
 def _write_song(folder, number, song, seconds):
     """Write the tracks and pictures of a song; return its data for the page's script."""
-    duration = checks.duration(song.mixture)
+    duration = checks.duration(song.mixture, song.track)
     worst = {stem: _worst_moment(frames) for stem, frames in song.frames.items()}
     worst = {stem: moment for stem, moment in worst.items() if moment}
     clips = media.choose_clips(duration, [m[:2] for m in worst.values()], seconds)
@@ -113,7 +140,8 @@ def _write_song(folder, number, song, seconds):
         files += [(stem, kind, path) for stem, path in stems.items()]
     tracks, waves = [], {}
     for i, (stem, kind, path) in enumerate(files):
-        wave, rate = media.read_clips(path, clips)
+        track = song.track if kind == "mixture" else None
+        wave, rate = media.read_clips(path, clips, track)
         tracks.append({"key": f"{number}/{i}", "file": f"media/{number}-{i}.js"})
         tracks[-1] |= {"stem": stem, "kind": kind}
         media.write_track(folder / tracks[-1]["file"], tracks[-1]["key"], wave, rate)

@@ -1,6 +1,7 @@
 """Separate a pipe into a pipe: audio on standard input, samples on standard output."""
 
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ def separate_pipe(model, source, sink, stems=None, form="wav", bits=32, **kwargs
         model (MusicModel): the model, on any device.
         source (file): binary input with a file descriptor, at its first byte.
         sink (file): binary output: the channels of the first stem, then those of the next, at the
-            sample rate and with the channels of the model.
+            sample rate of the model and with the channels of the stream, which are separated in
+            groups as those of a file are.
         stems (list of str, optional): the sources to write. Defaults to all.
         form (str): ``"wav"``, with a header that leaves the length open, or ``"raw"``: samples
             alone, little-endian. Default ``"wav"``.
@@ -30,7 +32,8 @@ def separate_pipe(model, source, sink, stems=None, form="wav", bits=32, **kwargs
         **kwargs: options of `separate_blocks`.
 
     Raises:
-        InputError: if an option is wrong, or nothing in `source` can be decoded.
+        InputError: if an option is wrong, nothing in `source` can be decoded, or a sample is NaN or
+            infinite.
         BrokenPipeError: if nobody reads `sink` any longer.
     """
     stems = model.sources if stems is None else stems
@@ -43,9 +46,11 @@ def separate_pipe(model, source, sink, stems=None, form="wav", bits=32, **kwargs
         raise InputError(f"format and bits: {form}, {bits}: a pipe takes wav or raw, 16 or 32")
     chosen = [model.sources.index(name) for name in stems]
     separated = separate_blocks(model, _read(model, source), **kwargs)
-    header = _header(model, len(chosen) * model.in_channels, bits) if form == "wav" else b""
+    header = None
     for sources in separated:
         samples = sources[chosen].flatten(0, 1).T.contiguous().numpy()  # (time, stems * chan)
+        if header is None:
+            header = _header(model, samples.shape[1], bits) if form == "wav" else b""
         if bits == 16:
             samples = (samples * 32768).round().clip(-32768, 32767)
         # The header comes with the first samples: what cannot be decoded leaves nothing behind.
@@ -59,23 +64,49 @@ def _read(model, source):
     require_ffmpeg("standard input")
     command = ["ffmpeg", "-v", "error", "-nostdin", "-probesize", "4096", "-analyzeduration", "0"]
     command += ["-protocol_whitelist", "pipe", "-format_whitelist", CONTAINERS]
-    command += ["-i", "pipe:0", "-map", "0:a:0"]
-    command += ["-ac", str(model.in_channels), "-ar", str(round(model.sample_rate))]
-    command += ["-f", "f32le", "-flush_packets", "1", "pipe:1"]
-    width, rest, n_read = 4 * model.in_channels, b"", 0
+    command += ["-i", "pipe:0", "-map", "0:a:0", "-ar", str(round(model.sample_rate))]
+    command += ["-c:a", "pcm_f32be", "-f", "au", "-flush_packets", "1", "pipe:1"]
+    n_read = 0
     with running(command, source) as (process, messages):
-        while data := process.stdout.read1(BLOCK * width):
-            data = rest + data
-            whole = len(data) // width * width
-            rest = data[whole:]
-            n_read += whole
-            block = np.frombuffer(bytearray(data[:whole]), "<f4")
-            yield torch.from_numpy(block.reshape(-1, model.in_channels).T.copy())
+        for block in _blocks(process.stdout):
+            finite = np.isfinite(block).all(axis=1)
+            if not finite.all():
+                where = (n_read + int(finite.argmin())) / model.sample_rate
+                raise InputError(
+                    "-: standard input holds samples that are not numbers (NaN or infinite, first "
+                    f"at {where:.2f} s); repair it"
+                )
+            n_read += len(block)
+            yield torch.from_numpy(block.T.copy())
         process.wait()
         said = reason(messages(), Path("pipe:0"))
     if process.returncode != 0 or not n_read:
         state = "is cut off or damaged" if n_read else "holds no audio that ffmpeg can decode"
         raise InputError(f"-: standard input {state} ({said or 'it is empty'})")
+    if said:
+        # A stream states no length that would tell how much is missing, if anything.
+        warnings.warn(
+            f"-: ffmpeg complains of standard input ({said}); some of it may be missing",
+            stacklevel=2,
+        )
+
+
+def _blocks(stream):
+    """Yield the samples of an AU stream, (time, chan), float32, as they arrive.
+
+    Its header is the simplest that says how many channels there are.
+    """
+    header = stream.read(24)
+    if len(header) < 24:
+        return
+    _, start, _, _, _, n_channels = struct.unpack(">4s5I", header)
+    stream.read(start - 24)
+    width, rest = 4 * n_channels, b""
+    while data := stream.read1(BLOCK * width):
+        data = rest + data
+        whole = len(data) // width * width
+        rest = data[whole:]
+        yield np.frombuffer(data[:whole], ">f4").reshape(-1, n_channels).astype(np.float32)
 
 
 def _header(model, n_channels, bits):

@@ -4,8 +4,10 @@ import os
 import string
 from pathlib import Path
 
+from asteroid_tfswa.audio.write import DEFAULT_BITS
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import require_file_name
+from asteroid_tfswa.separate.find import AUDIO_NAME
 
 OUTPUT = "{path}/{song}/{stem}.{ext}"
 FIELDS = ("song", "stem", "ext", "ext_in", "folder", "path")
@@ -29,9 +31,9 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
 
     Raises:
         InputError: if the template is invalid, gives several stems one name or the name of the
-            song, or if a file cannot have that name.
+            song, or the suffix of another format, or if a file cannot have that name.
     """
-    check_template(output, stems)
+    check_template(output, stems, ext)
     path, output_dir = Path(path), Path(output_dir)
     fields = song_fields(path, folder)
     names = [output.format(stem=stem, ext=ext, **fields) for stem in stems]
@@ -42,6 +44,7 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
             raise InputError(f"{path}: its stem {out} would lie outside {output_dir}; rename it")
         if os.path.realpath(out) == os.path.realpath(path):
             raise InputError(f"{path}: the output would replace it; choose another output folder")
+        _check_suffix(f"{path}: its stem {out}", out.name, ext)
         try:
             require_file_name(out)
         except OSError as err:
@@ -52,12 +55,15 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
     return paths
 
 
-def check_template(output, stems):
+def check_template(output, stems, ext):
     """Check that a template has only the plain fields of `stem_paths`, and stays in its folder.
+
+    Nor may it end in the suffix of another format than that of the stems.
 
     Args:
         output (str): the template.
         stems (list of str): names of the stems.
+        ext (str): suffix of the format, without dot.
 
     Raises:
         InputError: if it is anything else.
@@ -81,6 +87,18 @@ def check_template(output, stems):
         raise InputError(
             f"output: '{output}' leads out of the output folder; choose that with output_dir "
             "(--output-dir)"
+        )
+    _check_suffix(f"output: '{output}'", name, ext)
+
+
+def _check_suffix(what, name, ext):
+    """Raise InputError if a name has the suffix of an audio format that is not `ext`."""
+    suffix = os.path.splitext(name)[1][1:].lower()
+    if AUDIO_NAME.fullmatch(name) and suffix != ext:
+        other = f", or choose --format {suffix}" if suffix in DEFAULT_BITS else ""
+        raise InputError(
+            f"{what} ends in .{suffix}, but the format is {ext}; end the output name in .{{ext}}"
+            f"{other}"
         )
 
 

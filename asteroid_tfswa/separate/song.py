@@ -1,6 +1,7 @@
 """Separate one file: reading, separating and writing at the same time."""
 
 import contextlib
+import os
 import warnings
 from collections import deque
 from pathlib import Path
@@ -91,7 +92,7 @@ def open_song(path, track=None):
         names = ", ".join(f"{i} {label}".strip() for i, label in enumerate(audio.tracks, start=1))
         warnings.warn(
             f"{path}: separating audio track {audio.track} of {len(audio.tracks)} ({names}); "
-            "choose another with track (--track)",
+            "choose another with track (asteroid-tfswa separate --track)",
             stacklevel=3,
         )
     return audio
@@ -110,30 +111,29 @@ def file_separate(
         model (MusicModel): the model.
         filename (str or Path): a file that soundfile or ffmpeg reads.
         output_dir (str or Path, optional): the output folder. Defaults to that of `filename`.
-        force_overwrite (bool): whether to overwrite existing files; otherwise they are kept, with a
-            warning. Default False.
+        force_overwrite (bool): whether to overwrite existing files; otherwise a song of which any
+            exists is left as it is, with a warning. Default False.
         resample (bool): whether to resample a file whose sample rate is not the model's, and the
             sources back; otherwise such a file is an error. Default False.
         **kwargs: options of `separate_blocks`.
 
     Returns:
-        list[Path]: the files.
+        list[Path]: the files, of `estimate_paths`.
 
     Raises:
         InputError: if the file cannot be read.
         SampleRateError: if its sample rate is not the model's, and `resample` is False.
         OSError: if a file cannot be written.
     """
-    filename = Path(filename)
-    folder = filename.parent if output_dir is None else Path(output_dir)
-    paths = [folder / f"{filename.stem}_est{i}.wav" for i in range(1, len(model.sources) + 1)]
-    if paths[0].is_file() and not force_overwrite:
+    paths = estimate_paths(model, filename, output_dir)
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not force_overwrite:
         warnings.warn(
-            f"{paths[0]} already exists, pass `force_overwrite=True` to overwrite it",
+            f"{existing[0]} already exists, pass force_overwrite=True (-f) to overwrite it",
             stacklevel=2,
         )
         return paths
-    audio = open_audio(filename)
+    audio = open_song(filename)
     if audio.sample_rate != model.sample_rate and not resample:
         raise SampleRateError(
             f"{filename} has a sample rate of {audio.sample_rate} Hz, the model "
@@ -141,6 +141,22 @@ def file_separate(
         )
     separate_audio(model, audio, paths, StemPlan(model.sources), **kwargs)
     return paths
+
+
+def estimate_paths(model, filename, output_dir=None):
+    """Name the files that `file_separate` writes.
+
+    Args:
+        model (MusicModel): the model.
+        filename (str or Path): the song.
+        output_dir (str or Path, optional): the output folder. Defaults to that of `filename`.
+
+    Returns:
+        list[Path]: ``<file>_est1.wav`` and so on, one for each source.
+    """
+    filename = Path(filename)
+    folder = filename.parent if output_dir is None else Path(output_dir)
+    return [folder / f"{filename.stem}_est{i}.wav" for i in range(1, len(model.sources) + 1)]
 
 
 def separate_audio(model, audio, paths, plan, **kwargs):

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asteroid_tfswa.arguments import integer
+from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError, one_line
@@ -97,10 +98,12 @@ def separate_files(
 
     Args:
         model (MusicModel): the model, on any device.
-        inputs (list of str or Path): see `find_songs`.
+        inputs (list of str or Path): see `find_songs`. Files in folders that are stems of other
+            songs are no songs.
         output_dir, output, stems, two_stems, mixture_consistency, form, clip: see `separate_file`;
             the field ``{path}`` is the song's folder relative to the input folder.
-        overwrite (bool): also separate songs whose stems all exist. Default False.
+        overwrite (bool): replace stems that exist. Otherwise songs whose stems all exist are
+            skipped, and those of which only some exist fail. Default False.
         n_jobs (int): songs separated at the same time, 1 to 64. Default 1.
         track (int, optional): the audio track of each file to separate, 1 to 999, see `open_song`.
         **kwargs: `segment`, `overlap`, `batch_size`, `shifts` and `precision` of `separate_blocks`.
@@ -115,17 +118,24 @@ def separate_files(
     if track is not None:
         integer("track", track, MAX_TRACK)
     plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
-    check_template(output, plan.names)
+    check_template(output, plan.names, plan.form.ext)
     _check_folder(output_dir)
     separate_blocks(model, [], **kwargs)  # checks the options
     report = Report()
     songs, problems = find_songs(inputs, output_dir)
     for given, reason in problems:
         report.fail(given, reason)
+
+    def name(song, folder):
+        return stem_paths(song, output_dir, output, plan.names, plan.form.ext, folder)
+
+    def remedy(*pair):
+        return tell_apart(*(song_fields(song, songs[song]) for song in pair), output)
+
     tasks = []
-    for song, paths in _name_stems(songs, report, output_dir, output, plan):
+    for song, paths in name_all(songs, inputs, name, report, remedy).items():
         try:
-            if not overwrite and _exist(paths):
+            if not overwrite and _exist(song, paths):
                 report.finish(song, dict(zip(plan.names, paths)), skipped=True)
                 for folder in {path.parent for path in paths}:
                     tidy(folder)
@@ -133,15 +143,16 @@ def separate_files(
                 tasks.append((open_song(song, track), paths))
         except FAILURES as err:
             report.fail(song, err)
-    _separate_all(model, tasks, plan, report, overwrite, n_jobs, kwargs)
+    _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, kwargs)
     return report
 
 
-def _separate_all(model, tasks, plan, report, overwrite, n_jobs, options):
+def _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, options):
     """Separate songs in threads, under a progress bar.
 
     Args:
         tasks (list[tuple[AudioFile, list[Path]]]): the songs with the files for their stems.
+        track (int or None): the audio track to separate.
         options (dict): of `separate_blocks`.
     """
     cancel = threading.Event()
@@ -157,18 +168,20 @@ def _separate_all(model, tasks, plan, report, overwrite, n_jobs, options):
             return not cancel.is_set()
 
         def separate(task):
-            audio, paths = task
+            song, paths = task[0].path, task[1]
             stems = dict(zip(plan.names, paths))
-            bar.set_description(one_line(audio.path.name))
+            bar.set_description(one_line(song.name))
             try:
                 with stem_folders(paths):
-                    if not overwrite and _exist(paths):  # made by another run in the meantime
-                        report.finish(audio.path, stems, skipped=True)
+                    # Made by another run in the meantime?
+                    if not overwrite and _exist(song, paths):
+                        report.finish(song, stems, skipped=True)
                         return
+                    audio = open_audio(song, track)  # it may have changed while others ran
                     separate_audio(model, audio, paths, plan, progress=progress, **options)
-                report.finish(audio.path, stems, skipped=False)
+                report.finish(song, stems, skipped=False)
             except FAILURES as err:
-                report.fail(audio.path, err)
+                report.fail(song, err)
             except CancelledError:
                 pass
 
@@ -195,31 +208,76 @@ def _check_folder(output_dir):
         ) from err
 
 
-def _exist(paths):
-    return all(path.is_file() for path in paths)
+def _exist(song, paths):
+    """Whether the stems of a song exist; raise InputError if only some of them do."""
+    existing = [str(path) for path in paths if os.path.lexists(path)]
+    if existing and not all(path.is_file() for path in paths):
+        raise InputError(
+            f"{song}: some of its stems exist ({', '.join(existing)}); overwrite (--overwrite) "
+            "replaces them"
+        )
+    return bool(existing)
 
 
-def _name_stems(songs, report, output_dir, output, plan):
-    """Yield songs with the files for their stems, skipping songs whose output names are taken."""
-    inputs = set(map(os.path.realpath, songs))
-    taken = {}
+def name_all(songs, inputs, name, report, remedy):
+    """Name the files for the stems of all songs; report songs whose names are taken.
+
+    Files that are stems of other songs are left out, unless they were given themselves: so a run
+    that writes beside its songs can be repeated.
+
+    Args:
+        songs (dict[Path, str]): the songs with their folders, see `find_songs`.
+        inputs (list of str or Path): what `find_songs` found them from.
+        name (callable): the files, list[Path], for a song and its folder.
+        report (Report): takes the songs that fail.
+        remedy (callable): for two songs with the same names, what to do about it.
+
+    Returns:
+        dict[Path, list[Path]]: the songs that can be separated with the files for their stems.
+    """
+    named, problems = {}, {}
     for song, folder in songs.items():
         try:
-            paths = stem_paths(song, output_dir, output, plan.names, plan.form.ext, folder)
-            for place in map(os.path.realpath, paths):
-                if place in inputs:
-                    raise InputError(
-                        f"{song}: its stem {place} would replace an input; choose another output "
-                        "folder"
-                    )
-                if place in taken:
-                    other = taken[place]
-                    fields = song_fields(song, folder), song_fields(other, songs[other])
-                    raise InputError(
-                        f"{song}: its stems would have the same names as those of {other}; "
-                        + tell_apart(*fields, output)
-                    )
-            taken.update((os.path.realpath(path), song) for path in paths)
-            yield song, paths
+            named[song] = name(song, folder)
+        except FAILURES as err:
+            problems[song] = err
+    songs = _without_stems(songs, named, inputs)
+    places = set(map(os.path.realpath, songs))
+    tasks, taken = {}, {}
+    for song in songs:
+        try:
+            if song in problems:
+                raise problems[song]
+            outputs = dict.fromkeys(map(os.path.realpath, named[song]), song)
+            _check_free(song, outputs, places, taken, remedy)
+            taken.update(outputs)
+            tasks[song] = named[song]
         except FAILURES as err:
             report.fail(song, err)
+    return tasks
+
+
+def _without_stems(songs, named, inputs):
+    """List the songs that are not stems of others, or were given themselves."""
+    given = {os.path.realpath(path) for path in inputs if os.path.lexists(path)}
+    makers = {os.path.realpath(path): song for song, paths in named.items() for path in paths}
+    return [
+        song
+        for song in songs
+        if (place := os.path.realpath(song)) in given or makers.get(place, song) == song
+    ]
+
+
+def _check_free(song, outputs, inputs, taken, remedy):
+    """Raise InputError if a song's stems would replace an input or the stems of another song."""
+    for place in outputs:
+        if place in inputs:
+            raise InputError(
+                f"{song}: its stem {place} would replace an input; choose another output folder"
+            )
+        if place in taken:
+            other = taken[place]
+            raise InputError(
+                f"{song}: its stems would have the same names as those of {other}; "
+                + remedy(song, other)
+            )

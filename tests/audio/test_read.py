@@ -122,6 +122,16 @@ def test_wav_left_by_a_crash(tmp_path, subtype, size):
     np.testing.assert_array_equal(read(tmp_path / "crash.wav"), expected)
 
 
+def test_wav_left_by_a_crash_before_silence(tmp_path):
+    wav = np.random.default_rng(0).uniform(-0.5, 0.5, (5000, 2))
+    wav[1000:3000] = 0  # digital silence of 8000 bytes after what the header states
+    data, _ = encode(tmp_path / "crash.wav", wav)
+    data = bytearray(data)
+    struct.pack_into("<I", data, data.index(b"data") + 4, 4000)
+    (tmp_path / "crash.wav").write_bytes(data)
+    assert open_audio(tmp_path / "crash.wav").n_samples == 5000 == len(read(tmp_path / "crash.wav"))
+
+
 @pytest.mark.parametrize(
     "rest", [b"TAG" + bytes(125), ID3, bytes(3000), b"hello\n" * 99, b"LIST\x04\0\0\0INFO", b"\x01"]
 )
@@ -162,6 +172,14 @@ def test_ogg_recorded_from_the_middle_of_a_stream(tmp_path):
     places = [i for i in range(len(data)) if data.startswith(b"OggS", i)]
     (tmp_path / "a.ogg").write_bytes(data[: places[2]] + data[places[len(places) // 2] :])
     assert 0.8 * RATE < len(read(tmp_path / "a.ogg")) < 2.2 * RATE
+
+
+def test_ogg_that_lost_pages_after_its_beginning(tmp_path):
+    data, _ = encode(tmp_path / "a.ogg", np.random.default_rng(0).uniform(-0.5, 0.5, (RATE * 3, 2)))
+    places = [i for i in range(len(data)) if data.startswith(b"OggS", i)]
+    (tmp_path / "a.ogg").write_bytes(data[: places[4]] + data[places[6] :])
+    with pytest.raises(InputError, match=r"a.ogg: is damaged \(pages are missing\); replace the"):
+        open_audio(tmp_path / "a.ogg")
 
 
 @needs_ffmpeg

@@ -32,9 +32,9 @@ TAGS = {
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
 
 
-def picture():
+def picture(kind=3):
     found = Picture()
-    found.data, found.mime, found.type = PNG, "image/png", 3
+    found.data, found.mime, found.type = PNG, "image/png", kind
     return found
 
 
@@ -101,6 +101,19 @@ def test_tags_and_cover_go_with_the_stems(tmp_path, source, target):
         assert abs(len(wav) - 48000) < 2500 and len(wav) == open_audio(song).measured().n_samples
 
 
+@pytest.mark.parametrize("target", ["mp3", "flac", "ogg"])
+def test_the_format_decides_not_the_suffix(tmp_path, target):
+    write_song(tmp_path / "song.flac")
+    file = FLAC(tmp_path / "song.flac")
+    file.add_picture(picture(4))  # the back cover, like the front without description
+    file.save()
+    options = {"output": "{song}_{stem}", "form": AudioFormat(target)}
+    for path in separate_file(StandIn(), tmp_path / "song.flac", tmp_path, **options):
+        path = path.rename(f"{path}.{target}")
+        assert mutagen.File(path, easy=True)["album"] == ["Album"]
+        assert covers(path) == [(PNG, "image/png", 3), (PNG, "image/png", 4)]
+
+
 def test_wav_gets_none_and_a_song_without_tags_gives_none(tmp_path):
     write_song(tmp_path / "song.flac")
     for path in separate_file(StandIn(), tmp_path / "song.flac", tmp_path / "1"):
@@ -127,6 +140,18 @@ def test_damaged_tags_are_left_out(tmp_path, ext):
         target.write_bytes(stem)
         copy_tags(song, target, "vocals")
         assert soundfile.info(target).frames == 9000
+
+
+def test_tags_too_long_for_flac_never_cost_the_stem(tmp_path):
+    write_song(tmp_path / "song.mp3")
+    frames = ID3(tmp_path / "song.mp3")
+    cover = {"mime": "image/png", "desc": "x" * 9_000_000, "data": bytes(9_000_000)}
+    frames.add(APIC(encoding=3, type=3, **cover))  # a FLAC block holds 16 MiB
+    frames.save()
+    soundfile.write(tmp_path / "stem.flac", np.zeros((9000, 2)), 48000)
+    before = (tmp_path / "stem.flac").read_bytes()
+    copy_tags(tmp_path / "song.mp3", tmp_path / "stem.flac", "vocals")
+    assert (tmp_path / "stem.flac").read_bytes() == before
 
 
 def test_tags_that_no_format_holds(tmp_path):

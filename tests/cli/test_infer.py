@@ -42,6 +42,43 @@ def test_files_beside_their_songs(model):
     assert sorted(p.name for p in Path("songs").iterdir()) == ["b.wav", "b_est1.wav", "b_est2.wav"]
 
 
+def written(folder):
+    return sorted(p.name for p in Path(folder).iterdir())
+
+
+def test_a_folder_with_stems_is_not_separated_again(model):
+    write("songs/b.wav")
+    assert run("--files", "songs") == 0
+    stems = ["b_est1.wav", "b_est2.wav"]
+    assert run("--files", "songs", "-f") == 0 and written("songs") == ["b.wav", *stems]
+    Path("songs/b_est2.wav").unlink()
+    assert run("--files", "songs") == 0 and written("songs") == ["b.wav", "b_est1.wav"]
+
+
+def test_inputs_that_are_files_of_another_input_are_kept(model, capsys):
+    write("k/s.wav")
+    write("k/s_est1.wav", 3000)
+    before = Path("k/s_est1.wav").read_bytes()
+    assert run("--files", "k/s.wav", "k/s_est1.wav", "-f") == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "k/s.wav: its stem" in first and "k/s_est1.wav would replace an input" in first
+    assert "k/s_est1.wav: is also the file for a stem of k/s.wav; name only one" in second
+    assert Path("k/s_est1.wav").read_bytes() == before
+    assert written("k") == ["s.wav", "s_est1.wav"]
+
+
+def test_two_songs_never_share_files(model, capsys):
+    wav = write("cd1/01.wav")
+    write("cd2/01.wav", 3000)
+    assert run("--files", "cd1", "cd2", "-o", "out", "-f") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cd2/01.wav: its stems would have the same names as those of cd1/01.wav; write" in line
+    assert soundfile.info("out/01_est1.wav").frames == wav.shape[-1]
+    Path("cd1/01.flac").touch()
+    assert run("--files", "cd1") == 1
+    assert "same names as those of cd1/01.flac" in capsys.readouterr().err
+
+
 def test_all_arguments(model, capsys):
     wav = write("a.wav")
     Path("out").mkdir()

@@ -212,6 +212,28 @@ def test_a_closed_pipe_ends_a_command_silently(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (141, b"x" * 10, b"")
 
 
+def test_closed_descriptors_are_as_the_null_device(tmp_path):
+    code = """
+import subprocess, sys
+from asteroid_tfswa_cli import run_command
+
+def command():
+    file = open("out", "w")
+    print("to stdout", sys.stdin.buffer.read())
+    print("to stderr", file=sys.stderr)
+    status = subprocess.run(["sh", "-c", "cat && echo 1 && echo 2 >&2"]).returncode
+    print(file.fileno() > 2, status, file=file)
+
+run_command(command)
+"""
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -c '{code}' <&- >&- 2>&-"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+    assert done.returncode == 0 and (tmp_path / "out").read_text() == "True 0\n"
+
+
 def test_a_missing_package_is_one_line_and_help_works_without_it(tmp_path):
     (tmp_path / "torch.py").write_text("raise AttributeError('libcudart.so.13 is missing')")
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPO}"}

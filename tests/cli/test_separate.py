@@ -96,7 +96,7 @@ def test_page_has_all_songs_that_have_stems(folder, capsys):
     write("songs/one.wav")
     write("songs/cd2/two.mp3")
     assert run("songs") == 0
-    Path("separated/one/vocals.wav").unlink()
+    shutil.rmtree("separated/one")
     assert run("songs", "--page", "--format", "wav") == 0
     assert capsys.readouterr().err.endswith("Page: separated/page/index.html\n")
     data = re.search(r'id="data">(.*?)</script>', Path("separated/page/index.html").read_text())
@@ -109,6 +109,31 @@ def test_page_has_all_songs_that_have_stems(folder, capsys):
     assert "page_megabytes" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_page_plays_the_track_that_was_separated(folder, capsys):
+    write("six.wav", channels=6)
+    write("two.wav")
+    maps = ["-i", "six.wav", "-i", "two.wav", "-map", "0", "-map", "1", "-c:a", "flac"]
+    subprocess.run(["ffmpeg", "-v", "error", *maps, "song.mka"], check=True)
+    options = ["--two-stems", "vocals", "--page"]
+    assert run("song.mka", "--track", "2", *options) == 0
+    page = Path("separated/page/index.html").read_text()
+    assert float(re.search(r"sum of the stems: ([-\d.]+) dB", page)[1]) < -60
+    capsys.readouterr()
+    assert run("song.mka", *options) == 1  # the stems of track 2 exist
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "vocals.wav: has 2 channels, its song 6" in line and "--overwrite" in line
+
+
+def test_page_never_replaces_other_files(folder, capsys):
+    write("page.wav")
+    write("song.wav")
+    assert run("page.wav") == 0
+    assert run("song.wav", "--page") == 1
+    assert "separated/page: holds files that are not of a page (drums" in capsys.readouterr().err
+    assert written() == ["page/drums.wav", "page/vocals.wav"]  # refused before it separates
+
+
 def test_what_exists_is_skipped_unless_overwritten(folder, capsys):
     write("song.wav")
     run("song.wav")
@@ -117,10 +142,13 @@ def test_what_exists_is_skipped_unless_overwritten(folder, capsys):
     assert run("song.wav") == 0
     assert "1 skipped" in capsys.readouterr().err
     assert Path("separated/song/vocals.wav").read_text() == "from before"
-    Path("separated/song/drums.wav").unlink()  # one is missing: all are made again
-    assert run("song.wav") == 0
-    assert soundfile.info("separated/song/vocals.wav").frames == RATE // 2
-    Path("separated/song/vocals.wav").write_text("from before")
+    write("two.wav")
+    Path("separated/song/drums.wav").unlink()  # one is left, perhaps somebody's own
+    assert run("song.wav", "two.wav") == 1
+    line = capsys.readouterr().err.splitlines()[0]
+    assert "song.wav: some of its stems exist (separated/song/vocals.wav); overwrite (--ov" in line
+    assert written() == ["song/vocals.wav", "two/drums.wav", "two/vocals.wav"]
+    assert Path("separated/song/vocals.wav").read_text() == "from before"
     assert run("song.wav", "--overwrite") == 0
     assert soundfile.info("separated/song/vocals.wav").frames == RATE // 2
 
@@ -131,6 +159,37 @@ def test_what_was_separated_is_not_separated_again(folder, capsys):
     assert run(".") == 0
     assert written() == ["song/drums.wav", "song/vocals.wav"]
     assert "0 separated to separated, 1 skipped" in capsys.readouterr().err
+    write("songs/a.wav")
+    write("songs/b.wav")
+    for counts in ("2 separated to songs\n", "0 separated to songs, 2 skipped"):  # beside them
+        assert run("songs", "-o", "songs") == 0
+        assert counts in capsys.readouterr().err
+        assert len(written("songs")) == 6
+    assert run("songs", "songs/a/vocals.wav", "-o", "songs") == 1  # a song, as it is named itself
+    assert "songs/a.wav: its stem" in capsys.readouterr().err
+    assert len(written("songs")) == 8
+
+
+def test_songs_that_change_before_their_turn(folder, monkeypatch, capsys):
+    for name in "abcdef":
+        write(f"{name}.wav")
+    forward = TFSWAUNet.forward
+
+    def change(self, wav):
+        write("b.wav", seconds=1)
+        write("c.wav", rate=4000)
+        write("d.wav", channels=4)
+        Path("e.wav").unlink(missing_ok=True)
+        return forward(self, wav)
+
+    monkeypatch.setattr(TFSWAUNet, "forward", change)
+    assert run(*(f"{name}.wav" for name in "abcdef")) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "e.wav: cannot be read (No such file" in line
+    for name in "abcdf":
+        song, stem = (soundfile.info(f) for f in (f"{name}.wav", f"separated/{name}/drums.wav"))
+        spec = (song.frames, song.samplerate, song.channels)
+        assert (stem.frames, stem.samplerate, stem.channels) == spec
 
 
 def test_failures_are_reported_and_the_rest_continues(folder, capsys):

@@ -178,6 +178,9 @@ def test_the_model_itself_is_never_written_over(best_model, tmp_path):
 def test_unknown_format_and_missing_package_are_named(best_model, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="'flac' is unknown; choose from half, torchscript"):
         export_model(best_model, tmp_path / "out", "flac")
+    for name, kind in (("a.ONNX", "onnx"), ("a.pt2", "torch_export"), ("a.ts", "torchscript")):
+        with pytest.raises(InputError, match=f"{name} is named as the format {kind}, not half"):
+            export_model(best_model, tmp_path / name)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
     with pytest.raises(InputError, match=r"onnxruntime: pip install 'asteroid-tfswa\[onnx\]'"):
         export_model(best_model, tmp_path / "out.onnx", "onnx")

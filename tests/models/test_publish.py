@@ -1,6 +1,7 @@
 """`asteroid-tfswa publish`: a folder that the hubs take, and that says whose the data are."""
 
 import json
+import shlex
 
 import pytest
 import torch
@@ -59,6 +60,21 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
             for cls in (TFSWAUNet, BaseModel):
                 model = cls.from_pretrained(str(folder / name)).eval()
                 assert torch.equal(model(wav), expected)
+
+
+def test_printed_commands_can_be_pasted(run, tmp_path, capsys):
+    validate_repo_id = pytest.importorskip("huggingface_hub.utils").validate_repo_id
+    package = torch.load(run / "best_model.pth")
+    package["dataset"] = "My songs - " + "a long name " * 10
+    torch.save(package, run / "best_model.pth")
+    make_scores(run / "best_model.pth")
+    out = tmp_path / "my model"
+    main(["publish", str(run), "--uploader", "Ada O'L", "--username", "ada", "--output", str(out)])
+    printed = capsys.readouterr().out.splitlines()[1:]
+    hub, zenodo = (shlex.split(line.partition(":")[2]) for line in printed)
+    assert hub[:2] == ["hf", "upload"] and hub[3:] == [str(out)]
+    validate_repo_id(hub[2])
+    assert zenodo == ["asteroid-upload", str(out), "--uploader", "Ada O'L"]
 
 
 def test_the_draft_in_a_run_is_the_card_without_names(run):

@@ -55,6 +55,13 @@ def test_names_stand_for_models(folder):
         TFSWAUNet.from_pretrained("big")
 
 
+def test_a_run_named_as_a_shipped_model_is_the_run(folder, make_model):
+    Path("small").mkdir()
+    torch.save(make_model(sources=["alpha"]).serialize(), "small/best_model.pth")
+    assert separate("small", "song.wav") == 0
+    assert [path.name for path in Path("separated/song").iterdir()] == ["alpha.wav"]
+
+
 def test_separate_takes_the_small_model_unless_told_otherwise(folder):
     Path("small").mkdir()
     assert separate("song.wav", "-o", "default") == 0

@@ -106,8 +106,15 @@ def test_a_page_is_replaced_and_other_folders_are_not(tmp_path):
     assert "two" in write_page(tmp_path / "report", "two", [song]).read_text()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").touch()
-    with pytest.raises(InputError, match="mine: holds files that are not a page; choose another"):
+    with pytest.raises(InputError, match=r"mine: holds .* not of a page \(letter.txt\)"):
         write_page(tmp_path / "mine", "title", [song])
+    (tmp_path / "mine/letter.txt").rename(tmp_path / "mine/index.html")
+    with pytest.raises(InputError, match=r"not of a page \(index.html\); move it away, or choose"):
+        write_page(tmp_path / "mine", "title", [song])
+    (tmp_path / "report/vocals.wav").touch()  # of a song named as the page
+    with pytest.raises(InputError, match=r"not of a page \(vocals.wav\)"):
+        write_page(tmp_path / "report", "title", [song])
+    (tmp_path / "report/vocals.wav").unlink()
     with pytest.raises(InputError, match="page_megabytes: 0.01 is less than a second of each of 1"):
         write_page(tmp_path / "small", "title", [song], megabytes=0.01)
     missing = PageSong("x", tmp_path / "none.wav", {"vocals": tmp_path / "none.wav"})

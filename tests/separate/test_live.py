@@ -15,7 +15,7 @@ import torch
 
 from asteroid_tfswa import InputError, TFSWAUNet
 from asteroid_tfswa.cli import main
-from asteroid_tfswa.separate import separate_wav
+from asteroid_tfswa.separate import separate_file, separate_wav
 from asteroid_tfswa.separate.live import separate_pipe
 from tests.trained import make_best_model
 
@@ -56,6 +56,41 @@ def test_wav_in_wav_out(model_file):
     expected = separate_wav(model, wav, segment=2, latency=0.5).flatten(0, 1).T
     assert rate == 8000 and stems.shape == (20000, 4)
     np.testing.assert_allclose(stems, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("in_channels", [1, 2])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_a_pipe_gives_the_stems_of_the_file(make_model, tmp_path, channels, in_channels):
+    model = make_model(in_channels=in_channels)
+    path = tmp_path / "a.wav"
+    wav = 0.1 * np.random.default_rng(0).standard_normal((8000, channels))
+    soundfile.write(path, wav, 8000, format="WAVEX", subtype="FLOAT")
+    files = separate_file(model, path, tmp_path, segment=0.5)
+    sink = io.BytesIO()
+    with open(path, "rb") as source:
+        separate_pipe(model, source, sink, segment=0.5)
+    stems, _ = soundfile.read(io.BytesIO(sink.getvalue()), always_2d=True)
+    expected = np.hstack([soundfile.read(file, always_2d=True)[0] for file in files])
+    np.testing.assert_allclose(stems, expected, atol=1e-5)
+
+
+def test_samples_that_are_not_numbers_are_refused(make_model, tmp_path):
+    wav = torch.zeros(2, 8000)
+    wav[1, 6000] = torch.nan
+    (tmp_path / "a.wav").write_bytes(wav_bytes(wav))
+    with open(tmp_path / "a.wav", "rb") as source:
+        with pytest.raises(InputError, match=r"^-: .* not numbers \(.* first at 0.75 s\); repair"):
+            separate_pipe(make_model(), source, io.BytesIO(), segment=0.1)
+
+
+def test_what_ffmpeg_cannot_decode_is_warned_of(make_model, tmp_path):
+    rng = np.random.default_rng(0)
+    path, sink = tmp_path / "a.flac", io.BytesIO()
+    soundfile.write(path, rng.uniform(-0.1, 0.1, (40000, 2)), 8000)
+    data = path.read_bytes()
+    path.write_bytes(data[:50000] + rng.bytes(30000) + data[80000:])
+    with open(path, "rb") as source, pytest.warns(UserWarning, match="-: ffmpeg complains .* may"):
+        separate_pipe(make_model(), source, sink, form="raw")
 
 
 def test_raw_samples_come_before_the_input_ends(model_file):
@@ -100,6 +135,9 @@ def test_a_closed_pipe_and_a_signal_end_it_quietly(model_file):
         ([], b"no audio at all", "error: -: standard input holds no audio"),
         (["--stems", "harp"], b"", "error: stems: the model has no source 'harp'"),
         (["--page"], b"", "error: --page: standard input cannot"),
+        (["--clip", "none"], b"", "error: --clip: standard input cannot"),
+        (["--overwrite"], b"", "error: --overwrite: standard input cannot"),
+        (["--output-dir", "o"], b"", "error: --output-dir: standard input cannot"),
         (["song.wav"], b"", "error: FILES: - (standard input) is separated alone"),
     ],
 )

@@ -15,7 +15,7 @@ from asteroid_tfswa import InputError
 from asteroid_tfswa.audio import read as read_module
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import AudioFormat
-from asteroid_tfswa.separate import separate_file
+from asteroid_tfswa.separate import file_separate, separate_file
 from tests.stand_ins import RATE, StandIn, read, tones, write
 
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
@@ -128,6 +128,8 @@ def test_a_track_of_several(tmp_path):
         with pytest.warns(UserWarning, match=line):
             one, _ = separate_file(StandIn(), song, tmp_path)
         np.testing.assert_allclose(read(one), tracks[default - 1], atol=2e-3)
+        with pytest.warns(UserWarning, match=line):
+            file_separate(StandIn(), song, resample=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         one, _ = separate_file(StandIn(), song, tmp_path, track=1)

@@ -160,6 +160,16 @@ def test_same_input_same_files(tmp_path, make_model, ext):
         ({"output": "{stem[0]}"}, "must be a name with no fields but"),
         ({"output": "{stem.__class__.__mro__}/{stem}"}, "must be a name with no fields but"),
         ({"output": "a" * 300 + "{stem}"}, "its stem cannot have the name .*File name too long"),
+        (
+            {"output": "{song}_{stem}.MP3"},
+            "'{song}_{stem}.MP3' ends in .mp3, but the format is wav; end the output name in "
+            "[.]{ext}, or choose --format mp3",
+        ),
+        ({"output": "{stem}.opus"}, "ends in .opus, but the format is wav; .* in [.]{ext}$"),
+        (
+            {"output": "{stem}.{ext_in}", "form": AudioFormat("flac")},
+            "song.wav: its stem .*one.wav ends in .wav, but the format is flac",
+        ),
         ({"segment": 0}, "segment must be 0.01 to 600 seconds: got 0"),
     ],
 )
@@ -334,6 +344,14 @@ def test_asteroids_file_interface(tmp_path, make_model):
     assert paths[0].read_text() == "from before"
     model.file_separate(str(tmp_path / "song.wav"), force_overwrite=True)
     assert soundfile.info(paths[0]).frames == 5000
+
+
+def test_asteroids_files_are_kept_if_any_exists(tmp_path, make_model):
+    write(tmp_path / "song.wav", 5000, rate=8000)
+    (tmp_path / "song_est2.wav").symlink_to("the user's own")  # on a disk that is not there
+    with pytest.warns(UserWarning, match="song_est2.wav already exists, .*True .-f. to overwrite"):
+        make_model().file_separate(tmp_path / "song.wav")
+    assert sorted(os.listdir(tmp_path)) == ["song.wav", "song_est2.wav"]
 
 
 def test_asteroids_resampling(tmp_path, make_model):
