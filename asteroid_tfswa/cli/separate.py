@@ -117,9 +117,7 @@ def add_arguments(parser):
         metavar="MB",
         help="largest size of the page; songs that do not fit are shortened (default: 200)",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace stems that exist"
-    )
+    group.add_argument("--overwrite", action="store_true", help="replace stems that exist")
 
     group = parser.add_argument_group("computing")
     group.add_argument(

@@ -30,7 +30,9 @@ class Run(NamedTuple):
     @property
     def songs(self):
         """set of str: songs with any score."""
-        return {song for stems in self.scores.values() for found in stems.values() for song in found}
+        return {
+            song for stems in self.scores.values() for found in stems.values() for song in found
+        }
 
 
 def read_run(path):
