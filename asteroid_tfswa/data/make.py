@@ -9,6 +9,7 @@ import numpy as np
 from asteroid_tfswa.audio.read import BLOCK, open_audio
 from asteroid_tfswa.audio.write import write_wav
 from asteroid_tfswa.data import decode, musdb18, sums
+from asteroid_tfswa.data.products import inner_products
 from asteroid_tfswa.data.songs import check_files, song_of_entry
 from asteroid_tfswa.data.sources import REST, named_files, sums_of
 from asteroid_tfswa.errors import InputError
@@ -172,7 +173,7 @@ def _summed(song, work, stems, sources, missing, spec, stop):
 
 
 def _select(song, files, sources, mixture, is_coded, stop):
-    products = sums.inner_products(files, is_coded, stop)
+    products = inner_products(files, is_coded, stop)
     may_differ = song.name in musdb18.MIXTURES_THAT_DIFFER
     try:
         return sums.select(list(song.files), products, sources, mixture == "file", not may_differ)

@@ -10,6 +10,7 @@ from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import fingerprints, musdb18, sums
 from asteroid_tfswa.data.make import LOSSLESS
 from asteroid_tfswa.data.prepare import in_parallel
+from asteroid_tfswa.data.products import inner_products
 from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.taps import Mono, Tap
@@ -112,7 +113,7 @@ def _look_at(split, song, sources, stop):
         taps, same_form = _fit(song, files, looked)
         is_coded = any(path.suffix.lower() not in LOSSLESS for path in song.files.values())
         try:
-            products = sums.inner_products(taps, is_coded, stop)
+            products = inner_products(taps, is_coded, stop)
             break
         except InputError as error:  # a damaged file; look at the others
             bad = next((tap for tap in taps if str(tap.file.path) in str(error)), taps[0])

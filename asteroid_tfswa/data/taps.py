@@ -6,13 +6,14 @@ import numpy as np
 import soxr
 
 from asteroid_tfswa.audio.read import BLOCK
-from asteroid_tfswa.data import fingerprints, sums
+from asteroid_tfswa.data import fingerprints
+from asteroid_tfswa.data.products import ROUNDING
 
 CLIP_LEVEL = 0.999  # three samples in a row at full scale are clipped
 
 
 class Tap:
-    """A file that is measured while `sums.inner_products` reads it, fitted to a form."""
+    """A file that is measured while `products.inner_products` reads it, fitted to a form."""
 
     def __init__(self, name, file, n_samples, n_channels):
         self.name, self.file = name, file
@@ -57,7 +58,7 @@ class Tap:
         return {
             "seconds": round(self.file.seconds, 3),
             "peak_db": decibels(self.peak**2),
-            "rms_db": None if mean_square <= sums.ROUNDING else decibels(mean_square),
+            "rms_db": None if mean_square <= ROUNDING else decibels(mean_square),
             "clipped": self.clipped / n_values,
         }
 

@@ -229,6 +229,6 @@ class MusicSystem(System):
     def _refuse(self, what):
         raise InputError(
             f"{what} (epoch {self.current_epoch + 1}, step {self.global_step}); lower lr, set "
-            "gradient_clipping, or use precision 32-true, in another exp_dir (what was saved before "
-            "is kept)"
+            "gradient_clipping, or use precision 32-true, in another exp_dir (what was saved is "
+            "kept)"
         )
