@@ -141,9 +141,10 @@ def test_a_signal_that_work_turns_into_another_error_is_still_one_line(tmp_path)
 def test_a_worker_ends_silently(tmp_path):
     work = """
         if worker := os.fork():
-            pathlib.Path("worker").write_text(str(worker))
-            pathlib.Path("reached").touch()
             os._exit(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]))
+        # Told by the worker: a signal that arrives while it is made is lost.
+        pathlib.Path("worker").write_text(str(os.getpid()))
+        pathlib.Path("reached").touch()
         time.sleep(60)"""
     process = start(tmp_path, SLOW.format(imports="pass", work=work))
     os.kill(int((tmp_path / "worker").read_text()), signal.SIGTERM)
