@@ -179,14 +179,23 @@ def remove_leftovers(folder):
                 path.unlink(missing_ok=True)
 
 
+def has_leftovers(folder):
+    """Whether a folder holds what killed processes leave, or running ones write.
+
+    Args:
+        folder (str or Path): the folder, which need not exist.
+    """
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return LOCK in names or any(map(TEMPORARY.match, names))
+
+
 def tidy(folder):
     """Remove what killed processes left in a folder, unless another run is writing to it.
 
     Args:
         folder (str or Path): an existing folder. Without leftovers it is only read.
     """
-    names = os.listdir(folder)
-    if LOCK in names or any(map(TEMPORARY.match, names)):
+    if has_leftovers(folder):
         with contextlib.suppress(InputError, OSError), locked(folder, shared=True):
             pass
 

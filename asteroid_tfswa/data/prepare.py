@@ -24,7 +24,7 @@ from asteroid_tfswa.data.notes import changes_made
 from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.sources import sums_of
-from asteroid_tfswa.data.splits import choose_splits, describe
+from asteroid_tfswa.data.splits import ABOUT_FILE, choose_splits, describe
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, locked, remove_leftovers, require_space
@@ -78,7 +78,8 @@ def prepare(
         n_jobs (int, optional): songs processed at the same time. Default: one per usable CPU core.
 
     Returns:
-        PreparedData: the prepared set; returned at once if it was already complete.
+        PreparedData: the prepared set. If it was already complete, at most its name and licence
+        change.
 
     Raises:
         InputError: no songs, too few, a song that cannot be used (named), not enough space,
@@ -101,7 +102,7 @@ def prepare(
         raise InputError(f"data_dir: {data_dir} is the source itself; choose another folder")
     data = _complete(data_dir, options, source_dir, sources)  # reading needs no lock
     if data is not None:
-        return _relabelled(data, data_dir, source_dir, options, (name, license))
+        return _relabelled(data, data_dir, source_dir, (name, license))
     is_new = not data_dir.exists()
     try:
         with locked(data_dir):
@@ -159,15 +160,12 @@ def _prepare(source_dir, data_dir, sources, options, labels, n_jobs):
     _write_json(data_dir / DATASET_FILE, dataset)
 
 
-def _relabelled(data, data_dir, source_dir, options, labels):
-    """Give a prepared set the name and licence that it would be prepared with now."""
-    default = data.name, data.license
-    if source_dir.is_dir():
-        found = find_raw_songs(source_dir)
-        default = describe(
-            source_dir, choose_splits(found, options["valid_share"], options["seed"])[0]
-        )
-    labels = tuple(label or other for label, other in zip(labels, default))
+def _relabelled(data, data_dir, source_dir, labels):
+    """Give a prepared set the name and licence that are given, or that the set states now."""
+    stated = data.name, data.license
+    if (source_dir / ABOUT_FILE).exists():
+        stated = describe(source_dir, data.splits)
+    labels = tuple(label or other for label, other in zip(labels, stated))
     if labels == (data.name, data.license):
         return data
     with locked(data_dir):

@@ -34,7 +34,7 @@ def choose_splits(found, valid_share=0.1, seed=0):
         chosen = set(random.Random(seed).sample(names, n_valid))
         validation = (
             f"{n_valid} of the {len(names)} train songs (a share of {valid_share}), "
-            f"drawn at random with seed {seed}, as there is no folder valid/."
+            f"drawn at random with seed {seed}, as valid/ has no songs."
         )
     splits = {
         "train": [song for song in train if song.name not in chosen],

@@ -136,7 +136,7 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         path (Path): of `best.ckpt`.
         monitor (str): the logged number that chooses the best epoch.
-        valid_every (int): epochs between two validations.
+        valid_every (int): epochs between two validations; the last one is validated too.
     """
 
     def __init__(self, path, monitor, valid_every):
@@ -149,6 +149,11 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Let the last epoch, whose learning rate is the lowest, be validated in any case."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = self._every_n_epochs = 1
 
     def load_state_dict(self, state_dict):
         """Read the score from `best.ckpt` where the folder is now, if it exists."""

@@ -1,5 +1,7 @@
 """What a training run will need: memory, time, disk; from a few real steps."""
 
+import math
+
 import torch
 from tqdm import tqdm
 
@@ -87,7 +89,7 @@ def _schedule(conf, trial, n_devices, data_dir):
         songs = read_prepared(data_dir).splits["valid"]
         audio = sum(min(song.n_samples / song.sample_rate, part) for song in songs)
         share = audio / trial["valid_audio"] / n_devices
-        n_validations = training["epochs"] // validation["valid_every"]
+        n_validations = math.ceil(training["epochs"] / validation["valid_every"])
         validation_hours = n_validations * trial["validation_seconds"] * share / 3600
     hours = train_hours + (validation_hours or 0.0)
     states = (training["keep_checkpoints"] + 1) * trial["checkpoint_bytes"]

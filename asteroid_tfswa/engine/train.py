@@ -97,6 +97,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         epochs_done = start.epochs
         if is_first:
             folder.tidy(start.checkpoint)
+        if start == Start():  # runs of earlier versions go on
+            system.loss_func.check_batch(training["batch_size"] * len(model.sources))
         if start == Start() and conf["optim"]["init_from"]:
             line = initialise(system.model, conf["optim"]["init_from"])
             if is_first:
@@ -188,8 +190,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
     loss = get_loss(training["loss"])
     for key, seconds in (("segment", c["segment"]), ("valid_segment", validation["valid_segment"])):
-        n_stems = training["batch_size"] * len(sources)
-        loss.check_sizes(int(seconds * c["sample_rate"]), key, n_stems)
+        loss.check_length(int(seconds * c["sample_rate"]), key)
     train_set = TrainSegments(
         data.splits["train"],
         sources,

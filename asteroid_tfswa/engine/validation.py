@@ -38,11 +38,6 @@ def check_validation(validation, sources, epochs):
             f"valid_every: {validation['valid_every']} epochs, but there are {epochs}, so that no "
             "model would be chosen; lower it"
         )
-    if epochs % validation["valid_every"]:
-        raise InputError(
-            f"valid_every: {validation['valid_every']} does not divide the {epochs} epochs, so the "
-            "last ones would not be validated; change valid_every or epochs"
-        )
 
 
 def check_defined(monitor, metrics, sources):

@@ -21,7 +21,7 @@ WORST = 10.0  # length of the worst moment of each stem in seconds
 PICTURE_BYTES = 60_000  # size of a spectrogram, about
 # By these, a folder is known for a page: a part of index.html, and the names of all files.
 MARK = b'<script type="application/json" id="data">'
-FILES = re.compile(r"index\.html|media|media/\d+-\d+\.(js|png)")
+FILES = re.compile(r"index\.html|media|media/\d+-\d+\.(js|png)|(media/)?(\.DS_Store|Thumbs\.db)")
 
 
 @dataclass

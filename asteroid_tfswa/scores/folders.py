@@ -69,15 +69,8 @@ def _find(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one with <song>/<stem>.wav or .flac")
-    songs, notes, seen = {}, [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            notes.append(f"{place}: not scored, it links to a folder that was read already")
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    songs, notes = {}, []
+    for place, names in _walk(folder):
         files = {}
         for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
             if path.suffix.lower() not in SUFFIXES:
@@ -91,6 +84,22 @@ def _find(folder):
     if not songs:
         raise InputError(f"{folder}: no wav or flac files; name one with <song>/<stem>.wav")
     return songs, notes
+
+
+def _walk(folder):
+    """Yield each folder once, with the names of its files: itself, then what links lead to."""
+    seen, waiting = set(), [folder]
+    while waiting:
+        for place, folders, names in os.walk(waiting.pop(0)):
+            real = os.path.realpath(place)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = [os.path.join(place, name) for name in folders]
+            waiting += filter(os.path.islink, paths)
+            yield place, names
 
 
 def _match(name, references, estimates):

@@ -222,6 +222,8 @@ def _read_scores(task):
         stored = json.loads(task.path.read_text(encoding="utf-8"))
         if stored.pop("made_from") != task.made_from or stored.pop("digest") != digest_of(stored):
             return None
+        if MODEL in task.methods:
+            stored["scores"][MODEL]["level"]  # earlier versions did not measure it
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return stored

@@ -21,11 +21,13 @@ class Run(NamedTuple):
         name (str): what it is called in tables.
         scores (dict): ``{metric: {stem: {song: dB}}}``, defined values only.
         levels (dict): ``{(song, stem): dB}`` of the references, where known.
+        data (str or None): fingerprint of the data, where known.
     """
 
     name: str
     scores: dict
     levels: dict
+    data: str | None = None
 
     @property
     def songs(self):
@@ -53,7 +55,7 @@ def read_run(path):
         if file.is_file():
             return _read_card(str(path), file)
     scores, files = {}, {}
-    for file in sorted(path.rglob("*.json")):
+    for file in sorted(path.rglob("[!.]*.json")):
         stems = _museval_frames(file)
         if stems is None:
             continue
@@ -88,7 +90,7 @@ def _read_card(name, file):
                         scores[metric].setdefault(stem, {})[song] = float(value)
                 if values.get("level") is not None:
                     levels[song, stem] = float(values["level"])
-        return Run(name, scores, levels)
+        return Run(name, scores, levels, card["data"]["fingerprint"])
     except (ValueError, LookupError, TypeError, AttributeError) as err:
         raise InputError(f"{file}: is damaged; run stage 2 again") from err
 
@@ -157,6 +159,12 @@ def read_runs(paths):
 
 def _check_references(run, other):
     """Raise InputError if the references of a song are not those of the other run."""
+    is_old = not run.levels or not other.levels  # a card of an earlier version, or museval's files
+    if is_old and None not in (run.data, other.data) and run.data != other.data:
+        raise InputError(
+            f"{run.name}: was scored on other data than {other.name}, or by an earlier version; "
+            "score both again, and compare runs on the same test songs"
+        )
     for key in sorted(run.levels.keys() & other.levels.keys()):
         here, there = run.levels[key], other.levels[key]
         if abs(here - there) > SAME_LEVEL:

@@ -14,7 +14,7 @@ from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError, one_line
-from asteroid_tfswa.files import tidy
+from asteroid_tfswa.files import has_leftovers, tidy
 from asteroid_tfswa.separate.find import find_songs
 from asteroid_tfswa.separate.names import (
     OUTPUT,
@@ -133,9 +133,9 @@ def separate_files(
         return tell_apart(*(song_fields(song, songs[song]) for song in pair), output)
 
     tasks = []
-    for song, paths in name_all(songs, inputs, name, report, remedy).items():
+    for song, paths in name_all(songs, inputs, name, report, remedy, overwrite).items():
         try:
-            if not overwrite and _exist(song, paths):
+            if not overwrite and all(path.is_file() for path in paths):
                 report.finish(song, dict(zip(plan.names, paths)), skipped=True)
                 for folder in {path.parent for path in paths}:
                     tidy(folder)
@@ -172,9 +172,10 @@ def _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, options)
             stems = dict(zip(plan.names, paths))
             bar.set_description(one_line(song.name))
             try:
+                was_killed = any(has_leftovers(path.parent) for path in paths)
                 with stem_folders(paths):
                     # Made by another run in the meantime?
-                    if not overwrite and _exist(song, paths):
+                    if not (overwrite or was_killed) and _exist(song, paths):
                         report.finish(song, stems, skipped=True)
                         return
                     audio = open_audio(song, track)  # it may have changed while others ran
@@ -213,17 +214,18 @@ def _exist(song, paths):
     existing = [str(path) for path in paths if os.path.lexists(path)]
     if existing and not all(path.is_file() for path in paths):
         raise InputError(
-            f"{song}: some of its stems exist ({', '.join(existing)}); overwrite (--overwrite) "
-            "replaces them"
+            f"{song}: some of its stems exist ({', '.join(existing)}); remove them, or replace "
+            "them with overwrite (--overwrite)"
         )
     return bool(existing)
 
 
-def name_all(songs, inputs, name, report, remedy):
+def name_all(songs, inputs, name, report, remedy, overwrite=False):
     """Name the files for the stems of all songs; report songs whose names are taken.
 
     Files that are stems of other songs are left out, unless they were given themselves: so a run
-    that writes beside its songs can be repeated.
+    that writes beside its songs can be repeated. They are never replaced, as no input is: they may
+    be somebody else's.
 
     Args:
         songs (dict[Path, str]): the songs with their folders, see `find_songs`.
@@ -231,6 +233,7 @@ def name_all(songs, inputs, name, report, remedy):
         name (callable): the files, list[Path], for a song and its folder.
         report (Report): takes the songs that fail.
         remedy (callable): for two songs with the same names, what to do about it.
+        overwrite (bool): whether stems that exist are replaced. Default False.
 
     Returns:
         dict[Path, list[Path]]: the songs that can be separated with the files for their stems.
@@ -241,8 +244,10 @@ def name_all(songs, inputs, name, report, remedy):
             named[song] = name(song, folder)
         except FAILURES as err:
             problems[song] = err
-    songs = _without_stems(songs, named, inputs)
     places = set(map(os.path.realpath, songs))
+    songs = _without_stems(songs, named, inputs)
+    if not overwrite:
+        places = set(map(os.path.realpath, songs))
     tasks, taken = {}, {}
     for song in songs:
         try:

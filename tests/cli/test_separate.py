@@ -146,7 +146,7 @@ def test_what_exists_is_skipped_unless_overwritten(folder, capsys):
     Path("separated/song/drums.wav").unlink()  # one is left, perhaps somebody's own
     assert run("song.wav", "two.wav") == 1
     line = capsys.readouterr().err.splitlines()[0]
-    assert "song.wav: some of its stems exist (separated/song/vocals.wav); overwrite (--ov" in line
+    assert "song.wav: some of its stems exist (separated/song/vocals.wav); remove them" in line
     assert written() == ["song/vocals.wav", "two/drums.wav", "two/vocals.wav"]
     assert Path("separated/song/vocals.wav").read_text() == "from before"
     assert run("song.wav", "--overwrite") == 0
@@ -165,6 +165,10 @@ def test_what_was_separated_is_not_separated_again(folder, capsys):
         assert run("songs", "-o", "songs") == 0
         assert counts in capsys.readouterr().err
         assert len(written("songs")) == 6
+    before = Path("songs/a/vocals.wav").read_bytes()
+    assert run("songs", "-o", "songs", "--overwrite") == 1  # they may be somebody else's
+    assert "songs/b.wav: its stem" in capsys.readouterr().err
+    assert len(written("songs")) == 6 and Path("songs/a/vocals.wav").read_bytes() == before
     assert run("songs", "songs/a/vocals.wav", "-o", "songs") == 1  # a song, as it is named itself
     assert "songs/a.wav: its stem" in capsys.readouterr().err
     assert len(written("songs")) == 8
@@ -485,6 +489,9 @@ def test_two_runs_and_one_that_is_killed(folder, capsys):
     assert written() == whole
     Path("separated/b/.lock").touch()  # of a run killed after the stems got their names
     Path("separated/b/.0123abcd.tmp.flac").touch()
+    assert run("songs/b.wav", "--format", "flac") == 0
+    assert written() == whole
+    Path("separated/b/drums.flac").rename("separated/b/.0123abcd.tmp.flac")  # or before they had
     assert run("songs/b.wav", "--format", "flac") == 0
     assert written() == whole
 

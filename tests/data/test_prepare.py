@@ -221,6 +221,8 @@ def test_a_set_may_state_its_name_and_licence(source):
     assert (again.name, again.license) == ("Our songs", "CC BY-NC 4.0")
     assert again.fingerprint == data.fingerprint
     assert run(source, name="Ours").name == "Ours"
+    (source / "about.json").unlink()
+    assert run(source).name == "Ours"  # nothing says anything else
 
 
 ABOUTS = ["{", "[]", "3", '{"name": "x"}', '{"name": "x", "license": 4}', "", "[" * 10**5]

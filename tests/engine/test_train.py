@@ -207,6 +207,7 @@ def test_how_to_separate_may_change(data_dir, whole):
         ({"precision": "16"}, "precision: '16'"),
         ({"precision": "16-mixed"}, "16-mixed needs a GPU"),
         ({"loss": "sdr"}, "loss: 'sdr' is unknown; choose from l1"),
+        ({"loss": "l1_trimmed"}, "l1_trimmed needs batches of at least 10 stems: got 8; raise b"),
         ({"epoch_size": 3}, "epoch_size: 3"),
         ({"segment": 2.2}, "segment: 2.2 s is longer than the song 'c'"),
         ({"sample_rate": 44100}, "sample_rate: 44100 and 8000"),

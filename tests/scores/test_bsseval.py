@@ -103,7 +103,7 @@ def test_lossy_references_that_rounding_does_not_decide_are_musevals(tmp_path):
     estimates = references + 0.3 * references[::-1] + 0.03 * estimates
     ours, theirs, regularised = both(references, estimates, 44100)
     assert not regularised
-    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    np.testing.assert_allclose(ours, theirs, atol=5e-3)
 
 
 def test_band_limited_references_are_flagged_and_stable():

@@ -154,10 +154,21 @@ def test_what_cannot_be_compared_is_left_out_in_one_line(tmp_path, capsys):
     )
     empty = tmp_path / "empty"
     empty.mkdir()
-    runs, problems = read_runs([one, other_data, old, broken, shape, empty, tmp_path / "none"])
+    earlier = write_run(tmp_path / "earlier", 1.0, level=None, fingerprint="other")
+    paths = [one, other_data, earlier, old, broken, shape, empty, tmp_path / "none"]
+    runs, problems = read_runs(paths)
     assert [run.name for run in runs] == [str(one)]
     for problem, words in zip(
-        problems, ("other data", "version 0", "damaged", "damaged", "no scores", "no scores")
+        problems,
+        (
+            "other data",
+            "an earlier version",
+            "version 0",
+            "damaged",
+            "damaged",
+            "no scores",
+            "no scores",
+        ),
     ):
         assert words in problem and "\n" not in problem
     with pytest.raises(InputError, match="none: no scores found; give the folder of a run"):

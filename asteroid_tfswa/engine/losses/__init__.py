@@ -55,13 +55,12 @@ class WeightedSum(nn.Module):
         super().__init__()
         self.terms, self.weights, self.values = nn.ModuleDict(terms), weights, {}
 
-    def check_sizes(self, n_samples, key, n_stems):
-        """Check that segments are long enough, and batches large enough, for all losses.
+    def check_length(self, n_samples, key):
+        """Check that segments are long enough for all losses.
 
         Args:
             n_samples (int): length of a segment.
             key (str): what sets it, for the message.
-            n_stems (int): sources times segments of a batch.
 
         Raises:
             InputError: if they are not.
@@ -73,6 +72,17 @@ class WeightedSum(nn.Module):
                     f"loss: {name} needs segments of at least {least} samples: got {n_samples}; "
                     f"raise {key}, or choose another loss"
                 )
+
+    def check_batch(self, n_stems):
+        """Check that batches are large enough for all losses.
+
+        Args:
+            n_stems (int): sources times segments of a batch.
+
+        Raises:
+            InputError: if they are not.
+        """
+        for name, term in self.terms.items():
             least = getattr(term, "least_stems", 1)
             if n_stems < least:
                 raise InputError(
