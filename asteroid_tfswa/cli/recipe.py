@@ -12,7 +12,7 @@ import asteroid_tfswa
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder
 
-FILES = ("README.md", "run.sh", "train.py", "eval.py", "local", "utils")
+FILES = ("README.md", "run.sh", "train.py", "eval.py", "report.py", "local", "utils")
 
 
 def add_arguments(parser):

@@ -46,6 +46,12 @@ NOTICE = {
     "author_link": "https://doi.org/10.5281/zenodo.3338373",
     "license_link": "https://sigsep.github.io/datasets/musdb.html",
 }
+FREE = re.compile(r"\bcc.?0|\bcc.?by|\bmit\b|apache|\bbsd\b|public.?domain", re.I)
+RESTRICTED = re.compile(
+    r"commercial|(\b|_)n[cd](\b|_)|academic|research|education|personal|private|proprietary"
+    r"|reserved|evaluation|unknown",
+    re.I,
+)
 
 
 def license_notice(title, license, **changes):
@@ -58,10 +64,10 @@ def license_notice(title, license, **changes):
 
     Returns:
         dict: "title", "title_link", "author", "author_link", "license" and "license_link" (texts,
-        empty where nothing is known), and "non_commercial" (bool): True where the terms say so, and
-        where they are unknown.
+        empty where nothing is known), and "non_commercial" (bool): False only for terms that are
+        known to permit commercial use.
     """
     known = NOTICE if license == LICENSE else dict.fromkeys(NOTICE, "")
-    restricted = re.search(r"non.?commercial|\bnc\b|academic|research|unknown", license, re.I)
-    notice = {"title": title, "license": license, "non_commercial": bool(restricted)}
+    is_free = FREE.search(license) and not RESTRICTED.search(license)
+    notice = {"title": title, "license": license, "non_commercial": not is_free}
     return {**notice, **known, **changes}

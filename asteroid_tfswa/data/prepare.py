@@ -194,12 +194,7 @@ def _complete(data_dir, options, source_dir, sources):
     before = _stored_options(data_dir)
     if before is None:
         return None
-    for key, value in options.items():
-        if before[key] != value:
-            raise InputError(
-                f"data_dir: {data_dir} was prepared with {key} {before[key]}, now it is {value}; "
-                "choose another data_dir or remove that one"
-            )
+    _check_options(data_dir, before, options)
     if not (data_dir / DATASET_FILE).exists():
         return None
     try:
@@ -219,6 +214,30 @@ def _complete(data_dir, options, source_dir, sources):
     if source_dir.is_dir() and not _is_current(data, data_dir, options, sources):
         return None
     return data
+
+
+def check_source(data_dir, source_dir):
+    """Check that a prepared set was made of certain songs.
+
+    Args:
+        data_dir (str or Path): folder of the prepared set; one that does not exist passes.
+        source_dir (str or Path): the raw data set.
+
+    Raises:
+        InputError: it was made of another one.
+    """
+    before = _stored_options(Path(data_dir))
+    if before is not None:
+        _check_options(data_dir, before, {"source": str(Path(source_dir).resolve())})
+
+
+def _check_options(data_dir, before, options):
+    for key, value in options.items():
+        if before[key] != value:
+            raise InputError(
+                f"data_dir: {data_dir} was prepared with {key} {before[key]}, now it is {value}; "
+                "choose another data_dir or remove that one"
+            )
 
 
 def _stored_options(data_dir):

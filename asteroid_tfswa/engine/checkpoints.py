@@ -201,7 +201,7 @@ def save_best_model(model, best_checkpoint, data, path, n_epochs=0):
         "data_fingerprint": checkpoint.get("data_fingerprint"),
         "dataset": data.name,
         "task": "music_separation",
-        "licenses": [license_notice(data.name, data.license)],
+        "licenses": [license_notice(data.name, data.license), *checkpoint.get("licenses", [])],
     }
     save(package, path)
 

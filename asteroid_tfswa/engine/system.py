@@ -59,6 +59,7 @@ class MusicSystem(System):
         )
         self.data_fingerprint = data_fingerprint
         self.metrics = {}
+        self.licenses = []  # of the data of the model that training began from
         self.max_skipped_steps = config["optim"]["max_skipped_steps"]
         self.skipped_steps = [0, 0, 0]  # `counts` of the guard
 
@@ -199,6 +200,7 @@ class MusicSystem(System):
         checkpoint["training_config"] = self.config
         checkpoint["data_fingerprint"] = self.data_fingerprint
         checkpoint["metrics"] = self.metrics
+        checkpoint["licenses"] = self.licenses
         checkpoint["skipped_steps"] = self.guard.counts.tolist()
 
     def on_load_checkpoint(self, checkpoint):
@@ -207,6 +209,7 @@ class MusicSystem(System):
         Earlier versions skipped none.
         """
         self.metrics = checkpoint["metrics"]
+        self.licenses = checkpoint.get("licenses", [])
         n_skipped, in_row, _ = checkpoint.get("skipped_steps", self.skipped_steps)
         self.skipped_steps = [n_skipped, in_row, in_row]  # earlier rows have ended
 

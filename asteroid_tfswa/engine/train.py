@@ -26,7 +26,7 @@ from asteroid_tfswa.engine.signals import StopSignals
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.trainer import fit
 from asteroid_tfswa.engine.validation import check_defined, check_validation, monitors
-from asteroid_tfswa.engine.weights import freeze, initialise
+from asteroid_tfswa.engine.weights import freeze, initialise, licenses_of
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
 
@@ -101,6 +101,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             system.loss_func.check_batch(training["batch_size"] * len(model.sources))
         if start == Start() and conf["optim"]["init_from"]:
             line = initialise(system.model, conf["optim"]["init_from"])
+            system.licenses = licenses_of(conf["optim"]["init_from"])
             if is_first:
                 print(line)
         n_items = start.batches * training["batch_size"]

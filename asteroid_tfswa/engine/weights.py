@@ -5,7 +5,9 @@ import fnmatch
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.models.card import are_licenses
 from asteroid_tfswa.models.loading import check_package, load_model_file, network_weights
 
 SHOWN = 3  # names in a message
@@ -63,6 +65,21 @@ def initialise(model, source):
         + _listed(f"; {len(unused)} of its tensors are not used", unused)
         + _listed("; its arguments differ", changes)
     )
+
+
+def licenses_of(source):
+    """Read under what terms a model was trained, for those that start from it.
+
+    Args:
+        source (str or Path): the model, see `load_model_file`.
+
+    Returns:
+        list of dict: its licence notices, see `license_notice`; "unknown" where it has none.
+    """
+    notices = load_model_file(source).get("licenses")
+    if not isinstance(notices, list) or not notices or not are_licenses(notices):
+        return [license_notice(str(source), "unknown")]
+    return [{k: v for k, v in n.items() if isinstance(v, (str, bool))} for n in notices]
 
 
 def _order_by_source(theirs, ours, model, sources):

@@ -47,7 +47,7 @@ def describe(model_file):
         "weights": sorted(name for name in types if "float" in name),
         "model_args": model.get_model_args(),
         "dataset": said("dataset", str),
-        "licenses": said("licenses", list, _are_licenses),
+        "licenses": said("licenses", list, are_licenses),
         "metrics": infos("final_metrics", dict) or said("metrics", dict),
         "scores": said("scores", dict, _are_scores) or read_test_scores(file),
         "training_config": infos("training_config", dict) or said("training_config", dict),
@@ -110,7 +110,8 @@ def _plain(value, left=None):
     return f"a {type(value).__name__}"
 
 
-def _are_licenses(notices):
+def are_licenses(notices):
+    """Whether a list holds licence notices, see `license_notice`."""
     return all(
         isinstance(notice, dict)
         and all(isinstance(notice.get(k), str) for k in ("license", "title"))

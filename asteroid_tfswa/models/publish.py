@@ -69,7 +69,8 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
         username (str): name of their account on the hub.
         affiliation (str): of the uploader. Default none.
         license (str, optional): licence of the model, by the hub's name for it. Defaults to
-            "cc-by-sa-4.0", or "cc-by-nc-sa-4.0" if the data are not for commercial use.
+            "cc-by-sa-4.0", or "cc-by-nc-sa-4.0" unless the terms of the data, and of the model that
+            training began from, are known to permit commercial use.
         **data_terms: fields of the data set's licence notice to replace, see `license_notice`.
 
     Returns:
@@ -97,7 +98,8 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
     infos = dict(package.get("infos") or {})
     infos |= {"training_config": about["training_config"], "final_metrics": metrics}
     infos |= {"recipe_name": RECIPE, "uploader": uploader, "affiliation": affiliation or "Unknown"}
-    package |= {"infos": infos, "licenses": [notice], "task": "music_separation"}
+    licenses = [notice, *about["licenses"][1:]]
+    package |= {"infos": infos, "licenses": licenses, "task": "music_separation"}
     package["scores"] = about["scores"]
     model = io.BytesIO()
     torch.save(package, model)
@@ -137,7 +139,9 @@ def _terms(about, username, license, **data_terms):
     stored = about["licenses"][0]
     notice = license_notice(stored["title"], stored["license"], **data_terms)
     if license is None:
-        license = "cc-by-nc-sa-4.0" if notice["non_commercial"] else "cc-by-sa-4.0"
+        notices = [notice, *about["licenses"][1:]]
+        restricted = any(n.get("non_commercial", True) for n in notices)
+        license = "cc-by-nc-sa-4.0" if restricted else "cc-by-sa-4.0"
     slug = re.sub(r"[^\w.]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
     name = slug.strip("-.")[:LONGEST_NAME].rstrip("-.")
     return notice, license, f"{username}/{name}"
@@ -161,12 +165,9 @@ def _card(about, name, notice, license, uploader, affiliation):
         "library_name": "asteroid",
         "pipeline_tag": "audio-to-audio",
     }
-    terms = f"{_link(notice['title'], notice['title_link'])}"
-    if notice["author"]:
-        terms += f" by {_link(notice['author'], notice['author_link'])}"
-    terms += f", used under: {_link(notice['license'], notice['license_link'])}"
-    if notice["non_commercial"]:
-        terms += " (not for commercial use)"
+    terms = _data_terms(notice)
+    for earlier in about["licenses"][1:]:
+        terms += f"; through the model that its training began from, of {_data_terms(earlier)}"
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False),
         name=name,
@@ -184,6 +185,15 @@ def _card(about, name, notice, license, uploader, affiliation):
         data_terms=terms,
         license=one_line(license),
     )
+
+
+def _data_terms(notice):
+    known = {"title_link": "", "author": "", "author_link": "", "license_link": "", **notice}
+    terms = _link(notice["title"], known["title_link"])
+    if known["author"]:
+        terms += f" by {_link(known['author'], known['author_link'])}"
+    terms += f", used under: {_link(notice['license'], known['license_link'])}"
+    return terms + " (not for commercial use)" * known.get("non_commercial", True)
 
 
 def _table(stems):

@@ -55,7 +55,7 @@ if [[ $stage -le 1 && $stop_stage -ge 1 ]]; then
   echo "Stage 1: training in $exp_dir"
   task=${SLURM_PROCID:+.$SLURM_PROCID} # srun starts a run.sh for each device
   run_stage "logs/train_$tag${task#.0}.log" "$python_path" train.py --data_dir "$data_dir" --exp_dir "$exp_dir" \
-    --id "$id" --conf "$conf" "${conf_options[@]}"
+    --musdb18_dir "$musdb18_dir" --id "$id" --conf "$conf" "${conf_options[@]}"
 fi
 
 if [[ $stage -le 2 && $stop_stage -ge 2 ]]; then

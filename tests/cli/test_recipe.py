@@ -1,6 +1,7 @@
 """`asteroid-tfswa recipe`: a copy that runs with the Python that made it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ def test_copy_is_the_recipe_and_runs(tmp_path, capsys):
     for path in copy.rglob("*"):
         original = ROOT / "egs/musdb18" / path.relative_to(copy)
         assert path.is_dir() or path.name == "run.sh" or path.read_bytes() == original.read_bytes()
+    scripts = re.findall(r'"\$python_path" (\S+\.py)', (copy / "run.sh").read_text())
+    assert len(scripts) == 4 and all((copy / script).is_file() for script in scripts)
     assert "--musdb18_dir" in run(["bash"], copy / "run.sh", "--help").stdout
     done = run(["bash"], copy / "run.sh", "--stage", "1", "--data_dir", tmp_path / "none")
     assert done.returncode == 1

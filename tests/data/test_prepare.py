@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from asteroid_tfswa.data import musdb18
-from asteroid_tfswa.data.prepare import prepare
+from asteroid_tfswa.data.prepare import check_source, prepare
 from asteroid_tfswa.data.reading import read_segment
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
@@ -262,6 +262,7 @@ def test_complete_set_is_returned_untouched_even_without_its_source(source):
 
 
 def test_other_source_options_or_songs_are_refused(source, tmp_path):
+    check_source(tmp_path / "prepared", source)  # nothing there yet
     run(source)
     for options in ({"seed": 5}, {"valid_share": 0.5}):
         with pytest.raises(InputError, match=f"was prepared with {next(iter(options))}"):
@@ -270,8 +271,10 @@ def test_other_source_options_or_songs_are_refused(source, tmp_path):
         run(source, sources=["choir"])
     other = tmp_path / "other"
     shutil.copytree(source, other)
-    with pytest.raises(InputError, match=f"source {source}, now it is {other}.*remove"):
-        run(other, tmp_path / "prepared")
+    check_source(tmp_path / "prepared", source)
+    for check in (lambda: run(other), lambda: check_source(tmp_path / "prepared", other)):
+        with pytest.raises(InputError, match=f"source {source}, now it is {other}.*remove"):
+            check()
     write_song(source / "train" / "new")
     with pytest.raises(InputError, match="songs have changed"):
         run(source)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.engine.weights import freeze, initialise
@@ -132,7 +133,8 @@ def test_a_run_starts_from_another_and_does_not_train_what_is_frozen(
 ):
     torch.manual_seed(1)
     first = make_model()
-    torch.save(first.serialize(), tmp_path / "first.pth")
+    terms = [license_notice("first songs", "CC BY 4.0")]
+    torch.save({**first.serialize(), "licenses": terms}, tmp_path / "first.pth")
     data = read_prepared(data_dir)
     conf = tiny.make_conf(
         init_from=str(tmp_path / "first.pth"),
@@ -150,6 +152,8 @@ def test_a_run_starts_from_another_and_does_not_train_what_is_frozen(
     (tmp_path / "first.pth").unlink()  # a run that continues does not read it
     conf["training"]["epochs"] = 3
     train(make_model(), data, conf, tmp_path / "exp", "cpu")
+    licenses = load(tmp_path / "exp/best_model.pth")["licenses"]
+    assert [notice["title"] for notice in licenses] == ["tiny", "first songs"]
     assert "init_from" not in capsys.readouterr().out
     conf["optim"]["init_from"] = "another.pth"
     with pytest.raises(InputError, match="^init_from: another.pth differs from"):

@@ -62,6 +62,37 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
                 assert torch.equal(model(wav), expected)
 
 
+@pytest.mark.parametrize(
+    "terms, restricted",
+    [
+        ("CC0", False),
+        ("rendered from sounds under CC0-1.0, CC BY 3.0, MIT", False),
+        ("CC0-1.0, unknown", True),
+        ("CC_BY_NC_4.0", True),
+        ("CC BY-ND 4.0", True),
+        ("All rights reserved", True),
+        ("ask me", True),
+    ],
+)
+def test_only_terms_that_are_known_to_permit_it_allow_commercial_use(terms, restricted):
+    assert license_notice("songs", terms)["non_commercial"] is restricted
+
+
+def test_terms_of_the_model_that_training_began_from_are_stated(run):
+    package = torch.load(run / "best_model.pth")
+    package["dataset"], began = "mine", package["licenses"]
+    package["licenses"] = [license_notice("mine", "CC0"), *began]
+    torch.save(package, run / "best_model.pth")
+    make_scores(run / "best_model.pth")
+    main(["publish", str(run), *WHO])
+    front, text = front_and_text(run / "publish_dir")
+    assert front["license"] == "cc-by-nc-sa-4.0"
+    assert "derivative of mine, used under: CC0; through the model that its training began" in text
+    assert "[MUSDB18-HQ](" in text and "(not for commercial use)" in text
+    published = torch.load(run / "publish_dir/model.pth")["licenses"]
+    assert [notice["title"] for notice in published] == ["mine", "MUSDB18-HQ"]
+
+
 def test_printed_commands_can_be_pasted(run, tmp_path, capsys):
     validate_repo_id = pytest.importorskip("huggingface_hub.utils").validate_repo_id
     package = torch.load(run / "best_model.pth")

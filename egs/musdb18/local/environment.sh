@@ -3,7 +3,9 @@
 
 checkout=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 venv=$checkout/.venv
-export PYTHONPATH="$checkout${PYTHONPATH:+:$PYTHONPATH}"
+if [[ -f $checkout/asteroid_tfswa_cli.py ]]; then # not where the recipe was copied to
+  export PYTHONPATH="$checkout${PYTHONPATH:+:$PYTHONPATH}"
+fi
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/supervise.sh"
 
 find_python() {
@@ -87,6 +89,11 @@ else
     exec 9<&-
   fi
   python_path=$venv/bin/python
+fi
+
+if ! "$python_path" -c 'import asteroid_tfswa_cli' 2>/dev/null; then
+  echo "error: $python_path has no asteroid_tfswa; install it there (pip install .), or name another Python with --python_path" >&2
+  exit 1
 fi
 
 has_ffmpeg() {

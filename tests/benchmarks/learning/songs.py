@@ -1,5 +1,6 @@
 """The songs of the race: in folders of any layout, every folder that holds all stems is one."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def find_songs(folder, sources, cache, seconds=None):
 
 
 def _song(folder, stems, cache, seconds):
-    place = cache / f"{folder.parent.parent.name}_{folder.parent.name}_{folder.name}"
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
+    place = cache / f"{folder.name}_{digest}"
     if seconds is not None:
         place = place.with_name(f"{place.name}_{seconds:g}s")
     paths, start = {}, None
