@@ -18,55 +18,67 @@
 set -e
 
 recipe=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-sources_dir=
-songs_dir=
-render_dir=$recipe/data
-render_options=() # of local/render_songs.py
-passed=()         # options of ../musdb18/run.sh
-stage=0
-tag=freestems
-python_path=
-
-fail() {
-  echo "error: $1" >&2
-  exit 1
-}
-
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --help | -h)
-      sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-      echo
-      exec bash "$recipe/../musdb18/run.sh" --help ;;
-    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-    --musdb18_dir | --download)
-      fail "$1 is set by this recipe; name your own songs with --songs_dir" ;;
-    --sources_dir | --more_sources | --songs_dir | --render_dir | --n_train | --n_test | --seconds | --song_seed)
-      [[ -n ${2-} && $2 != --* ]] || fail "$1 needs a value; see --help"
-      case $1 in
-        --sources_dir) sources_dir=$2 ;;
-        --songs_dir) songs_dir=$2 ;;
-        --render_dir) render_dir=$2 ;;
-        *) render_options+=("$1" "$2") ;;
-      esac
-      shift 2 ;;
-    *)
-      case $1 in # needed here too
-        --stage | --tag | --python_path) [[ -z ${2-} ]] || printf -v "${1#--}" %s "$2" ;;
-      esac
-      passed+=("$1")
-      shift ;;
-  esac
+for word in "$@"; do
+  if [[ $word == --help || $word == -h ]]; then
+    sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    echo
+    exec bash "$recipe/../musdb18/run.sh" --help
+  fi
 done
 
+stage=0
+stop_stage=3
+musdb18_dir=
+download=
+data_dir=
+exp_dir=
+tag=freestems
+id=
+python_path=
+conf=$recipe/local/conf.yml
+sources_dir=
+more_sources=
+songs_dir=
+render_dir=$recipe/data
+n_train=
+n_test=
+seconds=
+song_seed=
+
+musdb18_options="stage stop_stage data_dir exp_dir tag id python_path conf"
+song_options="sources_dir more_sources songs_dir render_dir n_train n_test seconds song_seed"
+script_options="$musdb18_options $song_options musdb18_dir download"
+
+# Options are read and checked as ../musdb18/run.sh will do it, as songs take hours to render.
+_user_dir=$PWD
+CDPATH= cd -- "$recipe/../musdb18"
+. utils/parse_options.sh
+for name in musdb18_dir download; do
+  [[ -z ${!name} ]] || fail "--$name is set by this recipe; name your own songs with --songs_dir"
+done
+musdb18_dir=$render_dir/songs
+data_dir=${data_dir:-$render_dir/prepared}
+exp_dir=${exp_dir:-$recipe/exp/train_tfswaunet_$tag}
+. local/paths.sh
+for name in sources_dir songs_dir render_dir; do
+  printf -v "$name" %s "$(absolute "${!name}")"
+done
+
+options_of() { # NAMES: those that have a value, as options, in the array options
+  local name
+  options=()
+  for name in $1; do
+    [[ -z ${!name} ]] || options+=("--$name" "${!name}")
+  done
+}
+
 if [[ $stage == 0 ]]; then
-  . "$recipe/../musdb18/local/environment.sh"
-  passed+=(--python_path "$python_path")
+  . local/environment.sh
   mkdir -p "$recipe/logs"
   echo "Stage 0: songs in $render_dir/songs"
-  run_stage "$recipe/logs/songs_$tag.log" "$python_path" "$recipe/local/render_songs.py" --sources_dir "$sources_dir" \
-    --songs_dir "$songs_dir" --render_dir "$render_dir" "${render_options[@]}"
+  options_of "$song_options conf"
+  run_stage "$recipe/logs/songs_$tag.log" "$python_path" "$recipe/local/render_songs.py" "${options[@]}" "${conf_options[@]}"
 fi
 
-exec bash "$recipe/../musdb18/run.sh" --musdb18_dir "$render_dir/songs" --data_dir "$render_dir/prepared" --tag "$tag" \
-  --exp_dir "$recipe/exp/train_tfswaunet_$tag" --conf "$recipe/local/conf.yml" "${passed[@]}"
+options_of "musdb18_dir $musdb18_options"
+exec bash run.sh "${options[@]}" "${conf_options[@]}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import time
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asteroid_tfswa.data.freestems import archives, grooves, parts
 from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import grooves, parts
-from asteroid_tfswa.data.freestems.link import link_songs
+from asteroid_tfswa.data.freestems.link import MARK, link_songs, plan_links
 from asteroid_tfswa.data.freestems.made_voice import MadeVoice
 from asteroid_tfswa.data.freestems.plan import STEMS, STYLES, make_plan, near, voiced
 from asteroid_tfswa.data.freestems.render import render_song
@@ -181,38 +182,6 @@ def test_limiter_gives_every_stem_the_same_gain():
     assert 0.9 * fx.CEILING < np.abs(limited.sum(axis=0)).max() <= fx.CEILING + 1e-5
 
 
-def test_errors_name_the_file(folder, tmp_path):
-    index = (folder / "index.tsv").read_text()
-    with pytest.raises(InputError, match="index.tsv: does not exist; name the folder"):
-        Sources(tmp_path)
-    for text, message in (
-        (index.replace("\tkey\t", "\tkeys\t"), "has no column key"),
-        (re.sub(r".*\tbass\t.*\n", "", index), "no rows of role bass"),
-        (index.replace("\tbass\tnote", "\tbas\tnote", 1), "line 2: role 'bas' is none of"),
-        (index.replace("bass/b/28_v1", "../28_v1"), "line 2: path '../28_v1.flac' leaves"),
-    ):
-        (tmp_path / "index.tsv").write_text(text)
-        with pytest.raises(InputError, match=message):
-            Sources(tmp_path)
-    (tmp_path / "index.tsv").write_text(index)
-    with pytest.raises(InputError, match=r"beat.mid: is missing; download the sources again"):
-        make_songs(tmp_path, tmp_path / "songs", 1, seconds=8.0, n_jobs=1)
-    kick = Sources(tmp_path).kits["kit"]["kick"][0]
-    whole = (folder / kick.path).read_bytes()
-    (tmp_path / kick.path).parent.mkdir(parents=True)
-    for content, message in (
-        (None, "kick_v1_r1.flac: cannot be read .No such file"),
-        (b"no flac", "kick_v1_r1.flac: "),
-        (whole[: len(whole) // 2], "kick_v1_r1.flac: is damaged"),
-    ):
-        if content:
-            (tmp_path / kick.path).write_bytes(content)
-        with pytest.raises(InputError, match=message):
-            Sources(tmp_path).audio(kick)
-    with pytest.raises(InputError, match="seconds is 3: give 8 to 600"):
-        make_songs(tmp_path, tmp_path / "songs", 1, seconds=3)
-
-
 def test_says_which_stem_is_silent_throughout(tmp_path, capsys):
     sources = make_sources(tmp_path / "sources", phrase_level=0.0)
     make_songs(sources, tmp_path / "songs", 1, seconds=8.0, n_jobs=1)
@@ -248,6 +217,31 @@ def test_other_songs_stand_beside_the_rendered_ones(rendered, tmp_path):
     link_songs(songs, rendered / "rendered", {"train": 1, "test": 1})
     names = {"train/song_00000", "test/song_1000000"}
     assert {str(path.relative_to(songs)) for path in songs.glob("*/*")} == names
+    (songs / MARK).unlink()  # as earlier versions left it
+    link_songs(songs, rendered / "rendered", {"train": 1, "test": 1})
+    (songs / "valid/mine").mkdir()
+    with pytest.raises(InputError, match="songs2: holds something else .valid/mine.; choose"):
+        link_songs(songs, rendered / "rendered", {"train": 1, "test": 1})
+    (tmp_path / "real/train/mine").rename(tmp_path / "real/train/song_00000")
+    with pytest.raises(InputError, match="train/song_00000: has the name of a rendered song"):
+        plan_links(
+            tmp_path / "new", tmp_path / "not yet", {"train": 1, "test": 0}, tmp_path / "real"
+        )
+
+
+@pytest.mark.parametrize("entry", ["about.json", "train/linked", "train/mine"])
+def test_a_folder_of_somebody_else_is_left_alone(rendered, tmp_path, entry):
+    path = tmp_path / "songs" / entry
+    path.parent.mkdir(parents=True)
+    if entry == "train/linked":
+        path.symlink_to(rendered / "rendered/train/song_00000")
+    elif entry == "train/mine":
+        path.mkdir()
+    else:
+        path.write_text("mine")
+    with pytest.raises(InputError, match="songs: holds something else .*; choose another --rende"):
+        link_songs(tmp_path / "songs", rendered / "rendered", {"train": 2, "test": 1})
+    assert {*tmp_path.rglob("*")} == {tmp_path / "songs", path.parent, path}
 
 
 def test_recipe_renders_and_hands_over_to_musdb18(tmp_path):
@@ -256,7 +250,7 @@ def test_recipe_renders_and_hands_over_to_musdb18(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     render, prepare_data, train, *_ = re.findall(r"^\S*(?:local|train).*", done.stdout, re.M)
-    assert re.search(r"render_songs.py --sources_dir S .*--n_train 3$", render)
+    assert re.search(r"render_songs.py --sources_dir /\S+/S .*--n_train 3 .*--lr 1e-4$", render)
     assert f"--musdb18_dir {tmp_path}/songs" in prepare_data
     assert f"--data_dir {tmp_path}/prepared" in prepare_data
     assert "freestems/exp/train_tfswaunet_freestems" in train and train.endswith("--lr 1e-4")
@@ -266,10 +260,33 @@ def test_recipe_renders_and_hands_over_to_musdb18(tmp_path):
     for options, message in (
         (("--musdb18_dir", "x"), "--musdb18_dir is set by this recipe; name your own songs with"),
         (("--n_train",), "--n_train needs a value"),
-        (("--n_tran", "3"), "unknown option --n_tran"),
+        (("--n_tran", "3"), "unknown option --n_tran (did you mean --n_train?)"),
+        (("--epoch", "3"), "unknown option --epoch (did you mean --epochs?)"),
+        (("--tag", "a/b"), "--tag becomes part of names of files"),
     ):
-        failed = run_recipe("--stage", "1", *options)
+        failed = run_recipe("--render_dir", str(tmp_path), *options)
         assert failed.returncode == 1 and message in failed.stderr
+        assert "Stage 0" not in failed.stdout
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--lr", "0"], "--lr"),
+        (["--seconds", "3"], "seconds is 3.0: give 8 to 600"),
+        (["--songs_dir", "nowhere"], "nowhere: no such folder"),
+        (["--sources_dir", "S", "--more_sources", "vocalset"], "--more_sources vocalset adds"),
+    ],
+)
+def test_options_are_checked_before_the_sounds_are_downloaded(
+    options, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(archives, "download_sources", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr("sys.argv", ["x", "--render_dir", str(tmp_path / "new"), *options])
+    main = runpy.run_path(str(ROOT / "egs/freestems/local/render_songs.py"))["main"]
+    with pytest.raises(InputError, match=message):
+        main()
+    assert not (tmp_path / "new").exists()
 
 
 def test_tone_is_what_tests_measure():

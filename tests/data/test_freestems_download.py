@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from asteroid_tfswa.data.download import Archive, download_archive
+from asteroid_tfswa.data.freestems import archives
 from asteroid_tfswa.data.freestems.archives import download_sources, list_archives
 from asteroid_tfswa.data.freestems.collect import RULES, rows_of
 from asteroid_tfswa.data.freestems.sfz import read_sfz
@@ -156,3 +157,24 @@ def test_archives_are_pinned_and_have_checksums(tmp_path):
             assert len(commit) == 40 and int(commit, 16)
     with pytest.raises(InputError, match="sources: 'x' is unknown; choose from vocalset"):
         download_sources(tmp_path, ["x"])
+
+
+def test_an_index_that_was_changed_is_kept(tmp_path, monkeypatch):
+    entry = {"role": "vocals", "index": "phrases", "licence": "CC0-1.0", "author": "me"}
+    known = {name: {"name": name, "url": "", "checksum": "", **entry} for name in ("a", "b")}
+    known["b"]["optional"] = True
+    monkeypatch.setattr(archives, "list_archives", lambda: known)
+    for path in ("a/v/one.wav", 'a/v/"two.wav', "b/v/three.wav"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    index = tmp_path / "index.tsv"
+    for optional, n_rows in (((), 2), (["b"], 3), ((), 2)):  # archives may come and go
+        download_sources(tmp_path, optional)
+        assert len(index.read_text().splitlines()) == 1 + n_rows
+    written = index.read_text()
+    assert '\na/v/"two.wav\t' in written
+    for changed in (written + "mine/1.wav\tvocals\n", written.replace("a/v/one.wav", "a/v/1.wav")):
+        index.write_text(changed)
+        with pytest.raises(InputError, match="index.tsv: has been changed .* --sources_dir"):
+            download_sources(tmp_path)
+        assert index.read_text() == changed

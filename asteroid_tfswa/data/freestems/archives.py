@@ -1,13 +1,14 @@
 """Download sources: public archives, pinned and verified, and an index of what is in them."""
 
 import csv
+import io
 from pathlib import Path
 
 import yaml
 
 from asteroid_tfswa.data.download import Archive, download_archive
 from asteroid_tfswa.data.freestems.collect import rows_of
-from asteroid_tfswa.data.freestems.sources import COLUMNS, INDEX
+from asteroid_tfswa.data.freestems.sources import COLUMNS, FORMAT, INDEX
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, locked
 
@@ -37,7 +38,8 @@ def download_sources(folder, optional=(), urls=None):
         Path: `folder`, which `Sources` reads.
 
     Raises:
-        InputError: an unknown name, or see `data.download.download`.
+        InputError: an unknown name, an index that somebody has changed, or see
+            `data.download.download`.
     """
     folder, known = Path(folder), list_archives()
     offered = [name for name, entry in known.items() if entry.get("optional")]
@@ -45,17 +47,40 @@ def download_sources(folder, optional=(), urls=None):
         if name not in offered:
             raise InputError(f"sources: {name!r} is unknown; choose from {', '.join(offered)}")
     names = [name for name in known if name not in offered or name in optional]
-    rows = []
     with locked(folder):
+        _check_index(folder, known)
         for name in names:
             entry = known[name]
             archive = Archive(entry["url"], entry["checksum"], entry.get("folder", ""))
             if not (folder / name).exists():
                 download_archive(archive, folder / name, (urls or {}).get(name))
-            rows += rows_of(entry, folder / name)
-        with atomic_write(folder / INDEX) as tmp, open(tmp, "w", encoding="utf-8", newline="") as f:
-            columns = [*COLUMNS, "licence", "source"]
-            writer = csv.DictWriter(f, columns, delimiter="\t", restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        index = _index(folder, [known[name] for name in names])
+        with atomic_write(folder / INDEX) as tmp:
+            tmp.write_text(index, encoding="utf-8")
     return folder
+
+
+def _index(folder, entries):
+    """The text of the index of unpacked archives."""
+    text, columns = io.StringIO(), [*COLUMNS, "licence", "source"]
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", **FORMAT)
+    writer.writeheader()
+    for entry in entries:
+        writer.writerows(rows_of(entry, folder / entry["name"]))
+    return text.getvalue()
+
+
+def _check_index(folder, known):
+    """Refuse to replace an index that is not, for the archives it lists, what was written."""
+    path = folder / INDEX
+    if not path.exists():
+        return
+    gone = tuple(f"{name}/" for name in known if not (folder / name).exists())
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith(gone)]
+    listed = {line.split("/")[0] for line in lines}
+    if "".join(lines) != _index(folder, [known[name] for name in known if name in listed]):
+        raise InputError(
+            f"{path}: has been changed since the download; name its folder with --sources_dir to "
+            "use it as it is, or remove the file"
+        )

@@ -1,5 +1,6 @@
 """The plan of a song: style, tempo, key, sections and harmony."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -222,8 +223,12 @@ def parse_key(key):
     """Split a key such as "F# minor" into (pitch class, mode); None if it is empty."""
     if not key:
         return None
-    name, mode = key.split()
-    return NAMES.index(name), mode
+    found = re.fullmatch(r"([A-G])([#b]?) +(minor|major)", key, re.IGNORECASE)
+    if not found:
+        raise ValueError(f"key {key!r} is not of the form F# minor or Eb major")
+    name, sign, mode = found.groups()
+    pitch = NAMES.index(name.upper()) + {"": 0, "#": 1, "b": -1}[sign.lower()]
+    return pitch % 12, mode.lower()
 
 
 def make_plan(rng, style, bpm, key, seconds):

@@ -57,24 +57,15 @@ def make_songs(sources_dir, folder, n_train, n_test=0, seconds=45.0, seed=0, n_j
             holds songs of other sources or settings.
         OSError: writing fails.
     """
-    folder = Path(folder)
-    for name, value in {"n_train": n_train, "n_test": n_test, "seed": seed}.items():
-        if value < 0:
-            raise InputError(f"{name} is {value}: give 0 or more")
-    if not SHORTEST <= seconds <= LONGEST:
-        raise InputError(f"seconds is {seconds}: give {SHORTEST} to {LONGEST}")
+    folder, names = Path(folder), name_songs(n_train, n_test, seconds, seed)
     sources = Sources(sources_dir)
     settings = {"seed": seed, "seconds": seconds, "sources": sources.fingerprint}
-    # Test songs are counted from the other end, so that more training songs can follow later.
-    numbers = {"train": range(n_train), "test": range(10**6, 10**6 + n_test)}
     songs = [
-        (number, folder / split / f"song_{number:05d}")
-        for split in SPLITS
-        for number in numbers[split]
+        (number, folder / split / name) for split in SPLITS for number, name in names[split].items()
     ]
     with locked(folder):
         _check_settings(folder, settings)
-        licences = ", ".join(sources.licences) or "unknown"
+        licences = ", ".join(sources.licences)
         write_about(folder, "freestems", f"rendered from sounds under {licences}")
         for split in SPLITS:
             if (folder / split).is_dir():
@@ -85,10 +76,37 @@ def make_songs(sources_dir, folder, n_train, n_test=0, seconds=45.0, seed=0, n_j
     return folder
 
 
+def name_songs(n_train, n_test=0, seconds=45.0, seed=0):
+    """Check what `make_songs` is asked for, and name its songs.
+
+    Args:
+        n_train, n_test, seconds, seed: see `make_songs`.
+
+    Returns:
+        dict[str, dict[int, str]]: "train" and "test": number -> name of each song.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+    for name, value in {"n_train": n_train, "n_test": n_test, "seed": seed}.items():
+        if value < 0:
+            raise InputError(f"{name} is {value}: give 0 or more")
+    if not SHORTEST <= seconds <= LONGEST:
+        raise InputError(f"seconds is {seconds}: give {SHORTEST} to {LONGEST}")
+    # Test songs are counted from the other end, so that more training songs can follow later.
+    numbers = {"train": range(n_train), "test": range(10**6, 10**6 + n_test)}
+    return {split: {n: f"song_{n:05d}" for n in numbers[split]} for split in SPLITS}
+
+
 def _check_settings(folder, settings):
     """Keep the settings beside the songs; refuse to mix songs of different ones."""
     path = folder / SETTINGS_FILE
     if not path.exists():
+        others = sorted(folder.glob("[!.]*"))
+        if others:
+            raise InputError(
+                f"{folder}: holds something else ({others[0].name}); choose another folder"
+            )
         with atomic_write(path) as tmp:
             tmp.write_text(json.dumps(settings) + "\n", encoding="utf-8")
         return

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ import soxr
 
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data.freestems.effects import RATE
+from asteroid_tfswa.data.freestems.plan import parse_key
 from asteroid_tfswa.errors import InputError
 
 INDEX = "index.tsv"
+FORMAT = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}  # tabs alone separate
 COLUMNS = ("path", "role", "kind", "instrument", "piece", "velocity", "round_robin", "key", "bpm")
 ROLES = ("vocals", "bass", "other", "drums", "midi", "ir", "song")
 NEEDED = ("vocals", "bass", "other", "drums", "midi")
@@ -56,7 +59,7 @@ class Sources:
         grooves (list): drum performances as `Sound`, whose instrument is the style.
         responses (list): impulse responses.
         songs (list): stems of real songs ("other").
-        licences (list of str): of the sounds, where the index has a column `licence`.
+        licences (list of str): of the sounds; "unknown" where the index states none.
         fingerprint (str): of the index.
 
     Raises:
@@ -84,13 +87,18 @@ class Sources:
                 self.phrases[sound.instrument].append(sound)
             else:
                 lists[role].append(sound)
-        self.licences = sorted(licences - {""})
+        self.licences = sorted(licences)
         self.fingerprint = hashlib.sha256((self.folder / INDEX).read_bytes()).hexdigest()[:16]
         missing = [role for role in NEEDED if role not in found]
         if missing:
             raise InputError(
                 f"{self.folder / INDEX}: has no rows of role {', '.join(missing)}, without which "
                 "no song can be rendered; name a folder of sources that is complete"
+            )
+        if not any({"kick", "snare"} <= set(kit) for kit in self.kits.values()):
+            raise InputError(
+                f"{self.folder / INDEX}: no instrument of role drums has both pieces kick and "
+                "snare; complete one"
             )
 
     def audio(self, sound):
@@ -124,40 +132,54 @@ class Sources:
 
 def _read_index(path):
     """Read the rows of the index as (role, Sound, licence), in its order."""
+    singers = {}
+    for line, row in _read_rows(path):
+        try:
+            sound = _sound(row)
+            if row["role"] == "vocals":
+                _check_singer(singers, sound)
+        except ValueError as error:
+            raise InputError(f"{path}: line {line}: {error}") from None
+        yield row["role"], sound, row.get("licence", "").strip() or "unknown"
+
+
+def _read_rows(path):
+    """Read the table as a list of (number of the line, row)."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", **FORMAT)
             absent = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if absent:
                 raise InputError(f"{path}: has no column {', '.join(absent)}")
-            rows = list(reader)
+            return [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise InputError(
             f"{path}: does not exist; name the folder that holds the sources and their index"
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    for line, row in enumerate(rows, 2):
-        try:
-            if row["role"] not in ROLES:
-                raise ValueError(f"role {row['role']!r} is none of {', '.join(ROLES)}")
-            if row["role"] in ("bass", "other"):
-                int(row["piece"])
-            if (
-                not row["path"]
-                or ".." in Path(row["path"]).parts
-                or Path(row["path"]).is_absolute()
-            ):
-                raise ValueError(f"path {row['path']!r} leaves the folder")
-            sound = Sound(
-                row["path"],
-                row["kind"],
-                row["instrument"],
-                row["piece"],
-                int(row["velocity"] or 1),
-                row["key"],
-                float(row["bpm"] or 0),
-            )
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}: line {line}: {error}") from None
-        yield row["role"], sound, row.get("licence") or ""
+
+
+def _sound(row):
+    """Check a row and make its sound; a ValueError says what is wrong."""
+    role, path, bpm = row["role"], Path(row["path"]), float(row["bpm"] or 0)
+    if role not in ROLES:
+        raise ValueError(f"role {role!r} is none of {', '.join(ROLES)}")
+    if role in ("bass", "other"):
+        int(row["piece"])
+    if not row["path"] or ".." in path.parts or path.is_absolute():
+        raise ValueError(f"path {row['path']!r} leaves the folder")
+    if not 0 <= bpm < math.inf:
+        raise ValueError(f"bpm {row['bpm']!r} is no tempo; give a number above 0, or nothing")
+    key, velocity = row["key"].strip(), int(row["velocity"] or 1)
+    return Sound(row["path"], row["kind"], row["instrument"], row["piece"], velocity, key, bpm)
+
+
+def _check_singer(singers, sound):
+    """Refuse phrases in another key or tempo: a song moves all phrases of its singer alike."""
+    found = parse_key(sound.key), sound.bpm
+    if singers.setdefault(sound.instrument, found) != found:
+        raise ValueError(
+            f"key {sound.key!r} or bpm {sound.bpm:g} is not that of the phrases of "
+            f"{sound.instrument!r} before; name another instrument"
+        )

@@ -91,7 +91,7 @@ else
   python_path=$venv/bin/python
 fi
 
-if ! "$python_path" -c 'import asteroid_tfswa_cli' 2>/dev/null; then
+if ! "$python_path" -c 'import asteroid_tfswa_cli' >/dev/null 2>&1; then
   echo "error: $python_path has no asteroid_tfswa; install it there (pip install .), or name another Python with --python_path" >&2
   exit 1
 fi
