@@ -75,6 +75,10 @@ if [[ -n $python_path ]]; then
     echo "error: --python_path $python_path is no program; give the path of a python" >&2
     exit 1
   fi
+  if ! "$python_path" -c 'import asteroid_tfswa_cli' >/dev/null 2>&1; then
+    echo "error: --python_path $python_path has no asteroid_tfswa; install it there (pip install .), or name another" >&2
+    exit 1
+  fi
 else
   if ! is_ready; then
     check_ours
@@ -89,11 +93,6 @@ else
     exec 9<&-
   fi
   python_path=$venv/bin/python
-fi
-
-if ! "$python_path" -c 'import asteroid_tfswa_cli' >/dev/null 2>&1; then
-  echo "error: $python_path has no asteroid_tfswa; install it there (pip install .), or name another Python with --python_path" >&2
-  exit 1
 fi
 
 has_ffmpeg() {
