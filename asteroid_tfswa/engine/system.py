@@ -108,14 +108,21 @@ class MusicSystem(System):
         if len(self.loss_func.values) > 1:
             self.log_dict({f"loss_{name}": x for name, x in self.loss_func.values.items()})
         self.log("train_loss", self.last_loss, on_step=False, on_epoch=True, sync_dist=True)
-        return loss * self._share_of_step(batch_nb)
+        self.batch_nb = batch_nb
+        return loss
 
-    def _share_of_step(self, batch_nb):
-        """What makes the mean of Lightning, which divides by `accumulate`, that over all batches
-        of a step: the last one of an epoch may have fewer."""
+    def backward(self, loss):
+        """Make the gradient of a step the mean over its batches.
+
+        Lightning divides losses by `accumulate`, but the last step of an epoch may have fewer.
+
+        Args:
+            loss (torch.Tensor): of the batch, so divided.
+        """
         n_batches, n_each = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         n_last = n_batches % n_each
-        return n_each / n_last if batch_nb >= n_batches - n_last else 1.0
+        is_last = self.batch_nb >= n_batches - n_last
+        super().backward(loss * (n_each / n_last) if is_last else loss)
 
     def on_after_backward(self):
         """Note whether the loss was finite."""
