@@ -70,7 +70,10 @@ def test_variables_of_the_environment_swallow_no_options():
         (["--id", "cpu:0"], "--id must be GPUs like 0 or 0,1, or cpu: got cpu:0"),
         (["--python_path", "/"], "--python_path / is no program"),
         (["--python_path", "no-such-python"], "--python_path no-such-python is no program"),
-        (["--python_path", "/bin/false"], "--python_path /bin/false has no asteroid_tfswa; install"),
+        (
+            ["--python_path", "/bin/false"],
+            "--python_path /bin/false has no asteroid_tfswa; install",
+        ),
         (["stage", "1"], "unexpected argument stage"),
         (["-x"], "unexpected argument -x"),
     ],

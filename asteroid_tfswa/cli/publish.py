@@ -25,8 +25,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--license",
         metavar="ID",
-        help="of the model, by the hub's name for it (default: cc-by-sa-4.0, or cc-by-nc-sa-4.0 if "
-        "the training data are not for commercial use)",
+        help="of the model, by the hub's name for it (default: cc-by-sa-4.0, or cc-by-nc-sa-4.0 "
+        "unless the terms of the training data are known to permit commercial use)",
     )
     terms = parser.add_argument_group("training data (default for MUSDB18: what is known)")
     terms.add_argument("--author", metavar="NAME", help="who made the data set")

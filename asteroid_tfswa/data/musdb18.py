@@ -46,10 +46,14 @@ NOTICE = {
     "author_link": "https://doi.org/10.5281/zenodo.3338373",
     "license_link": "https://sigsep.github.io/datasets/musdb.html",
 }
-FREE = re.compile(r"\bcc.?0|\bcc.?by|\bmit\b|apache|\bbsd\b|public.?domain", re.I)
+FREE = re.compile(
+    r"\bcc.?0|\bcc.?by|creative commons (attribution|zero)|\bl?gpl|\bmit\b|apache|\bbsd\b"
+    r"|public.?domain",
+    re.I,
+)
 RESTRICTED = re.compile(
-    r"commercial|(\b|_)n[cd](\b|_)|academic|research|education|personal|private|proprietary"
-    r"|reserved|evaluation|unknown",
+    r"\b(non|not|no)\W?(for )?commercial|(\b|_)n[cd](\b|_)|noderiv|academic|research|education"
+    r"|personal|private|proprietary|reserved|evaluation|unknown",
     re.I,
 )
 
@@ -68,6 +72,8 @@ def license_notice(title, license, **changes):
         known to permit commercial use.
     """
     known = NOTICE if license == LICENSE else dict.fromkeys(NOTICE, "")
-    is_free = FREE.search(license) and not RESTRICTED.search(license)
+    # Sets of songs that were put together state their terms one after the other.
+    parts = re.split(r"; (?=[^;]+: )", license)
+    is_free = all(map(FREE.search, parts)) and not RESTRICTED.search(license)
     notice = {"title": title, "license": license, "non_commercial": not is_free}
     return {**notice, **known, **changes}

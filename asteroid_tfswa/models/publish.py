@@ -193,7 +193,7 @@ def _data_terms(notice):
     if known["author"]:
         terms += f" by {_link(known['author'], known['author_link'])}"
     terms += f", used under: {_link(notice['license'], known['license_link'])}"
-    return terms + " (not for commercial use)" * known.get("non_commercial", True)
+    return terms + " (not known to permit commercial use)" * known.get("non_commercial", True)
 
 
 def _table(stems):

@@ -39,7 +39,7 @@ conf=$recipe/local/conf.yml
 sources_dir=
 more_sources=
 songs_dir=
-render_dir=$recipe/data
+render_dir=
 n_train=
 n_test=
 seconds=
@@ -56,6 +56,8 @@ CDPATH= cd -- "$recipe/../musdb18"
 for name in musdb18_dir download; do
   [[ -z ${!name} ]] || fail "--$name is set by this recipe; name your own songs with --songs_dir"
 done
+names_songs=$render_dir
+render_dir=${render_dir:-$recipe/data}
 musdb18_dir=$render_dir/songs
 data_dir=${data_dir:-$render_dir/prepared}
 exp_dir=${exp_dir:-$recipe/exp/train_tfswaunet_$tag}
@@ -80,5 +82,6 @@ if [[ $stage == 0 ]]; then
   run_stage "$recipe/logs/songs_$tag.log" "$python_path" "$recipe/local/render_songs.py" "${options[@]}" "${conf_options[@]}"
 fi
 
+[[ $stage == 0 || -n $names_songs ]] || musdb18_dir= # a later stage takes data_dir as it is
 options_of "musdb18_dir $musdb18_options"
 exec bash run.sh "${options[@]}" "${conf_options[@]}"

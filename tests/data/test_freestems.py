@@ -257,6 +257,7 @@ def test_recipe_renders_and_hands_over_to_musdb18(tmp_path):
     assert "freestems/local/conf.yml" in train
     again = run_recipe("--stage", "1", "--tag", "b")
     assert "render_songs" not in again.stdout and "train_tfswaunet_b" in again.stdout
+    assert "/songs" not in again.stdout  # wherever the prepared ones are from
     for options, message in (
         (("--musdb18_dir", "x"), "--musdb18_dir is set by this recipe; name your own songs with"),
         (("--n_train",), "--n_train needs a value"),
@@ -273,6 +274,7 @@ def test_recipe_renders_and_hands_over_to_musdb18(tmp_path):
     "options, message",
     [
         (["--lr", "0"], "--lr"),
+        (["--init_from", "nosuch.pth"], "model file not found: 'nosuch.pth'"),
         (["--seconds", "3"], "seconds is 3.0: give 8 to 600"),
         (["--songs_dir", "nowhere"], "nowhere: no such folder"),
         (["--sources_dir", "S", "--more_sources", "vocalset"], "--more_sources vocalset adds"),

@@ -51,7 +51,7 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
     for part in ("| vocals | 1.50 |", "3 test songs", "stereo music at 8000 Hz", "lr: 0.001"):
         assert part in text
     assert "[MUSDB18-HQ](https://sigsep.github.io/datasets/musdb.html) by [Z. Rafii" in text
-    assert "not for commercial use" in text and "by Ada Lovelace (London)" in text
+    assert "not known to permit commercial use" in text and "by Ada Lovelace (London)" in text
 
     wav = torch.randn(2, 700)
     with torch.no_grad():
@@ -72,6 +72,13 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
         ("CC BY-ND 4.0", True),
         ("All rights reserved", True),
         ("ask me", True),
+        ("Creative Commons Attribution 4.0", False),
+        ("Creative Commons Attribution-NonCommercial 4.0", True),
+        ("synthetic; played with the sound font TimGM6mb (GPL 2)", False),
+        ("CC BY 4.0, commercial use allowed", False),
+        ("not for commercial use", True),
+        ("rendered from sounds under CC0-1.0; mine: all mine, no re-use", True),
+        ("rendered from sounds under CC0-1.0; ours: CC BY 4.0", False),
     ],
 )
 def test_only_terms_that_are_known_to_permit_it_allow_commercial_use(terms, restricted):
@@ -88,7 +95,7 @@ def test_terms_of_the_model_that_training_began_from_are_stated(run):
     front, text = front_and_text(run / "publish_dir")
     assert front["license"] == "cc-by-nc-sa-4.0"
     assert "derivative of mine, used under: CC0; through the model that its training began" in text
-    assert "[MUSDB18-HQ](" in text and "(not for commercial use)" in text
+    assert "[MUSDB18-HQ](" in text and "(not known to permit commercial use)" in text
     published = torch.load(run / "publish_dir/model.pth")["licenses"]
     assert [notice["title"] for notice in published] == ["mine", "MUSDB18-HQ"]
 

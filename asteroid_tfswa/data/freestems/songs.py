@@ -14,6 +14,7 @@ from asteroid_tfswa.data.freestems.effects import RATE
 from asteroid_tfswa.data.freestems.plan import STEMS
 from asteroid_tfswa.data.freestems.render import render_song
 from asteroid_tfswa.data.freestems.sources import Sources
+from asteroid_tfswa.data.raw import NOT_SONGS
 from asteroid_tfswa.data.splits import write_about
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
@@ -102,7 +103,7 @@ def _check_settings(folder, settings):
     """Keep the settings beside the songs; refuse to mix songs of different ones."""
     path = folder / SETTINGS_FILE
     if not path.exists():
-        others = sorted(folder.glob("[!.]*"))
+        others = sorted(path for path in folder.glob("[!.]*") if path.name.lower() not in NOT_SONGS)
         if others:
             raise InputError(
                 f"{folder}: holds something else ({others[0].name}); choose another folder"

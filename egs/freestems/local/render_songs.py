@@ -22,18 +22,21 @@ def main():
     with importing():
         from asteroid_tfswa.config import parse_command
     # The configuration is for later stages, and checked here as they would refuse it after hours.
-    args, _ = parse_command(parser, MUSDB18 / "local/conf.yml")
+    args, conf = parse_command(parser, MUSDB18 / "local/conf.yml")
     with importing():
         from asteroid_tfswa.data.freestems.archives import download_sources
         from asteroid_tfswa.data.freestems.link import link_songs, plan_links
         from asteroid_tfswa.data.freestems.songs import make_songs, name_songs
         from asteroid_tfswa.errors import InputError
+        from asteroid_tfswa.models.loading import find_model_file
 
     if args.sources_dir and args.more_sources:
         raise InputError(
             f"--more_sources {args.more_sources} adds to the download, which --sources_dir "
             "replaces; give one of them"
         )
+    if conf["optim"]["init_from"]:
+        find_model_file(conf["optim"]["init_from"])
     tests = bool(args.songs_dir) and (Path(args.songs_dir) / "test").is_dir()
     n_test = args.n_test if args.n_test is not None else (0 if tests else 10)
     songs = {"train": args.n_train, "test": n_test}
