@@ -30,6 +30,16 @@ from asteroid_tfswa.engine.weights import freeze, initialise, licenses_of
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import locked
 
+KEYS = {
+    "data": "sources segment sample_rate num_workers",
+    "augment": "",
+    "optim": "optimizer lr weight_decay schedule lr_decay lr_decay_epochs warmup_steps ema_decay "
+    "max_skipped_steps init_from freeze",
+    "training": "epochs epoch_size batch_size accumulate gradient_clipping precision compile loss "
+    "seed strategy num_nodes save_every_steps save_every_minutes keep_checkpoints",
+    "validation": "valid_segment valid_overlap valid_every valid_seconds monitor log_audio_every",
+}
+
 
 def train(model, data, conf, exp_dir, devices="", defaults=None):
     """Train a model, or continue its training run.
@@ -77,6 +87,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         KeyboardInterrupt: after Ctrl-C or, as `Terminated`, SIGTERM or, as `TimeLimit`, SIGUSR1 or
             SIGUSR2, once the state and `best_model.pth` of the epochs so far are written.
     """
+    check_keys(conf)
     training = conf["training"]
     hardware = place(devices, training["precision"], training["num_nodes"])
     if hardware["accelerator"] == "gpu":
@@ -124,6 +135,24 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
                 elif is_first and folder.best_model.exists():
                     load_best_model(model, folder.best_model)
     return folder.best_model
+
+
+def check_keys(conf):
+    """Check that a configuration is complete; a recipe copied from an earlier version may not be.
+
+    Args:
+        conf (dict): see `train`.
+
+    Raises:
+        InputError: if a section or key is missing.
+    """
+    for section, keys in KEYS.items():
+        missing = [key for key in keys.split() if key not in conf.get(section, {})]
+        if section not in conf or missing:
+            raise InputError(
+                f"{section}: {', '.join(missing) or 'the section'} is missing; this version's "
+                "local/conf.yml has all keys, asteroid-tfswa recipe copies it to a new folder"
+            )
 
 
 def count_steps(training, n_devices):

@@ -219,6 +219,14 @@ def test_mistakes_are_named(data_dir, tmp_path, changes, named):
     assert not (tmp_path / "exp").exists()
 
 
+def test_a_configuration_of_an_earlier_version_is_named(data_dir, tmp_path):
+    conf = tiny.make_conf()
+    del conf["optim"]["freeze"], conf["optim"]["ema_decay"]
+    with pytest.raises(InputError, match="^optim: ema_decay, freeze is missing; this version's"):
+        train(tiny.TinyModel(), read_prepared(data_dir), conf, tmp_path / "exp", "cpu")
+    assert not (tmp_path / "exp").exists()
+
+
 def test_a_step_is_the_mean_over_its_batches_also_if_the_last_one_has_fewer(data_dir, tmp_path):
     weights = []
     for accumulate in (3, 8):  # an epoch has 3 batches
