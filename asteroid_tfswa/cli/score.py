@@ -15,7 +15,8 @@ from pathlib import Path
 
 from asteroid_tfswa.devices import choose_device
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked, remove_leftovers
+from asteroid_tfswa.files import remove_leftovers
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.scores.card import make_card, write_results
 from asteroid_tfswa.scores.folders import match_songs
 from asteroid_tfswa.scores.jobs import SCORERS, ScoreOptions, digest_of, evaluate_songs, state_of

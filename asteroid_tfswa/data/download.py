@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from asteroid_tfswa.data.git_tree import git_tree
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_folder, locked, require_space
+from asteroid_tfswa.files import atomic_folder, require_space
+from asteroid_tfswa.locks import locked
 
 BLOCK = 1 << 20  # bytes read from disk at a time
 BLOCK_RECEIVED = 1 << 16  # small, because an incomplete block is lost

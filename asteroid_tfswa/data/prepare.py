@@ -27,7 +27,8 @@ from asteroid_tfswa.data.sources import sums_of
 from asteroid_tfswa.data.splits import ABOUT_FILE, choose_splits, describe
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write, locked, remove_leftovers, require_space
+from asteroid_tfswa.files import atomic_write, remove_leftovers, require_space
+from asteroid_tfswa.locks import locked
 
 OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
 # With defaults.

@@ -41,22 +41,17 @@ class StepGuard:
         self._before_step = None  # running statistics before the first batch of a step
 
     def start_batch(self):
-        """Remember the running statistics."""
-        self._kept_statistics = self._flat_statistics()
+        """Remember the running statistics, before the first batch of a step."""
         if self._before_step is None:
-            self._before_step = self._kept_statistics
+            self._before_step = self._flat_statistics()
 
     def end_batch(self, loss):
-        """Note a loss, and put back running statistics that are not finite.
+        """Note whether a loss is finite.
 
         Args:
-            loss (torch.Tensor): of the batch, after its backward pass, which can update statistics.
+            loss (torch.Tensor): of the batch.
         """
-        is_bad = ~loss.detach().isfinite()
-        self.bad.masked_fill_(is_bad, 1.0)
-        if self.statistics:
-            flat = self._flat_statistics()
-            self._put(torch.where(flat.isfinite() & ~is_bad, flat, self._kept_statistics))
+        self.bad.masked_fill_(~loss.detach().isfinite(), 1.0)
 
     def before_step(self, optimizer):
         """Decide whether the step is skipped.
@@ -88,7 +83,7 @@ class StepGuard:
         return norm
 
     def after_step(self, optimizer):
-        """Put back what a bad step changed, and count.
+        """Put back what a bad step changed, and statistics that are not finite, and count.
 
         Args:
             optimizer (torch.optim.Optimizer): has made its step.
@@ -101,17 +96,16 @@ class StepGuard:
         torch._foreach_add_(changed, kept)
         del self._kept
         if self.statistics:
-            self._put(torch.where(self.bad > 0, self._before_step, self._flat_statistics()))
+            flat = self._flat_statistics()
+            flat = torch.where(flat.isfinite() & (self.bad == 0), flat, self._before_step)
+            sizes = [buffer.numel() for buffer in self.statistics]
+            torch._foreach_copy_(self.statistics, list(flat.split(sizes)))
         self._before_step = None
         n_skipped, n_in_row, most = self.counts.unbind()
         was_bad = self.bad.long()
         n_in_row = (n_in_row + 1) * was_bad
         self.counts = torch.stack([n_skipped + was_bad, n_in_row, torch.maximum(most, n_in_row)])
         self.bad = torch.zeros_like(self.bad)
-
-    def _put(self, flat):
-        sizes = [buffer.numel() for buffer in self.statistics]
-        torch._foreach_copy_(self.statistics, list(flat.split(sizes)))
 
     def _flat_statistics(self):
         return torch.cat([buffer.flatten() for buffer in self.statistics or [self.bad]])

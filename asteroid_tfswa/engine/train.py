@@ -26,10 +26,11 @@ from asteroid_tfswa.engine.signals import StopSignals
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.trainer import fit
 from asteroid_tfswa.engine.validation import check_defined, check_validation, monitors
-from asteroid_tfswa.engine.weights import freeze, initialise, licenses_of
+from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 
+# What a configuration must have; `target`, beside `sources`, is optional.
 KEYS = {
     "data": "sources segment sample_rate num_workers",
     "augment": "",
@@ -61,14 +62,8 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
             (batch, n_src, n_channels, time). Has the best weights afterwards, in the first process
             and unless its strategy is "fsdp".
         data (PreparedData): with the splits "train" and "valid".
-        conf (dict): plain values in the sections "data" (sources, target, segment,
-            sample_rate, num_workers), "augment" (the attributes of `Augment`), "optim" (optimizer,
-            lr, weight_decay, schedule, lr_decay, lr_decay_epochs, warmup_steps, ema_decay,
-            max_skipped_steps, init_from, freeze) and "training" (epochs,
-            epoch_size, batch_size, accumulate, gradient_clipping, precision, loss, seed,
-            compile: whether the model goes through `torch.compile`, save_every_steps,
-            save_every_minutes, keep_checkpoints) and "validation" (valid_segment, valid_overlap,
-            valid_every, valid_seconds, monitor, log_audio_every); others are saved with it.
+        conf (dict): plain values in sections, at least those of `KEYS`, which local/conf.yml of the
+            recipe explains, and in "augment" the attributes of `Augment`; others are saved with it.
             `batch_size` is per device, `epoch_size` counts the items of an epoch over all devices,
             `gradient_clipping` is the largest norm (0: none).
         exp_dir (str or Path): folder of this run.
@@ -111,8 +106,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         if start == Start():  # runs of earlier versions go on
             system.loss_func.check_batch(training["batch_size"] * len(model.sources))
         if start == Start() and conf["optim"]["init_from"]:
-            line = initialise(system.model, conf["optim"]["init_from"])
-            system.licenses = licenses_of(conf["optim"]["init_from"])
+            line, system.licenses = initialise(system.model, conf["optim"]["init_from"])
             if is_first:
                 print(line)
         n_items = start.batches * training["batch_size"]

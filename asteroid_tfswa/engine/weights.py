@@ -25,7 +25,8 @@ def initialise(model, source):
         source (str or Path): the other model, see `load_model_file`.
 
     Returns:
-        str: a line that says how much was loaded, what was not, and which arguments differ.
+        tuple[str, list[dict]]: a line that says how much was loaded, what was not, and which
+        arguments differ; and the licence notices of the other model, see `license_notice`.
 
     Raises:
         InputError: if the source is no model, or none of its weights fits.
@@ -57,7 +58,7 @@ def initialise(model, source):
         for key, value in model.get_model_args().items()
         if key not in UNRELATED and key in args and args[key] != value
     ]
-    return (
+    line = (
         f"init_from: {len(fits)} of {len(ours)} tensors are those of {source}"
         + _listed(f"; {len(new_sources)} sources that it lacks start new", new_sources)
         + _listed(f"; {len(differ)} of another shape start new", differ)
@@ -65,18 +66,12 @@ def initialise(model, source):
         + _listed(f"; {len(unused)} of its tensors are not used", unused)
         + _listed("; its arguments differ", changes)
     )
+    return line, _licenses_of(package, source)
 
 
-def licenses_of(source):
-    """Read under what terms a model was trained, for those that start from it.
-
-    Args:
-        source (str or Path): the model, see `load_model_file`.
-
-    Returns:
-        list of dict: its licence notices, see `license_notice`; "unknown" where it has none.
-    """
-    notices = load_model_file(source).get("licenses")
+def _licenses_of(package, source):
+    """The terms under which a model was trained; "unknown" where it states none."""
+    notices = package.get("licenses")
     if not isinstance(notices, list) or not notices or not are_licenses(notices):
         return [license_notice(str(source), "unknown")]
     return [{k: v for k, v in n.items() if isinstance(v, (str, bool))} for n in notices]

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
+from asteroid_tfswa.files import atomic_folder, atomic_write, remove_leftovers
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.models.publish import write_draft_card
 from asteroid_tfswa.scores.baselines import mask_form

@@ -222,8 +222,8 @@ def _read_scores(task):
         stored = json.loads(task.path.read_text(encoding="utf-8"))
         if stored.pop("made_from") != task.made_from or stored.pop("digest") != digest_of(stored):
             return None
-        if MODEL in task.methods:
-            stored["scores"][MODEL]["level"]  # earlier versions did not measure it
+        if MODEL in task.methods and "level" not in stored["scores"][MODEL]:
+            return None  # of an earlier version
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return stored

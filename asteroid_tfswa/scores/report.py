@@ -3,7 +3,7 @@
 from html import escape
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.page.charts import box_plot, curve
 from asteroid_tfswa.scores.card import read_card

@@ -13,7 +13,8 @@ import soundfile
 from asteroid_tfswa.audio.tags import copy_tags
 from asteroid_tfswa.audio.write import FLOAT_WAV, AudioWriter
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_files, locked, require_space, temporary_name
+from asteroid_tfswa.files import atomic_files, require_space, temporary_name
+from asteroid_tfswa.locks import locked
 
 CLIPS = ("rescale", "clamp", "none")
 PEAK = 0.999  # of stems after lowering

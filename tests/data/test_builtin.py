@@ -11,7 +11,7 @@ import soundfile
 from asteroid_tfswa.data.builtin import make_builtin_songs
 from asteroid_tfswa.data.builtin.render import find_sound_font
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 
 STEMS = ("bass", "drums", "other", "vocals")
 

@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from asteroid_tfswa import files
+from asteroid_tfswa import files, locks
 from asteroid_tfswa.data import download as module
 from asteroid_tfswa.data.download import ARCHIVES, Archive, download
 from asteroid_tfswa.errors import InputError
@@ -290,8 +290,8 @@ def test_members_that_cannot_be_unpacked(server, tmp_path, monkeypatch, position
 def test_second_download_to_the_folder_is_refused_and_leftovers_are_removed(server, tmp_path):
     half = tmp_path / ".0123abcd.tmp"  # of a run that was killed while unpacking
     (half / "train").mkdir(parents=True)
-    with files.locked(tmp_path), pytest.raises(InputError, match=f"{tmp_path}: another run"):
+    with locks.locked(tmp_path), pytest.raises(InputError, match=f"{tmp_path}: another run"):
         download("sample", tmp_path)
     check_whole(download("sample", tmp_path))
-    with files.locked(tmp_path):
+    with locks.locked(tmp_path):
         assert download("sample", tmp_path) == tmp_path / "sample"  # reading needs no lock

@@ -18,7 +18,7 @@ from asteroid_tfswa.data.prepare import check_source, prepare
 from asteroid_tfswa.data.reading import read_segment
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 from tests.data.raw_sets import (
     RATE,
     SOURCES,

@@ -9,7 +9,7 @@ import torch
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.train import train
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 from tests.engine import tiny
 
 DIVERGES = {"lr": 1.0, "lr_decay": 1.0}  # the first epoch is the best

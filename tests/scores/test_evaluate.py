@@ -10,7 +10,7 @@ import torch
 
 from asteroid_tfswa import InputError
 from asteroid_tfswa.data.songs import PreparedData, Song
-from asteroid_tfswa.files import locked
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.scores import evaluate
 from asteroid_tfswa.scores.evaluate import _drop_outdated, _torch_device, separate_songs
 from tests.stand_ins import RATE, StandIn

@@ -10,7 +10,8 @@ from tqdm import tqdm
 from asteroid_tfswa.data.builtin.render import LEVELS, find_sound_font, make_song
 from asteroid_tfswa.data.builtin.voice import SAMPLE_RATE
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_folder, atomic_write, locked, remove_leftovers
+from asteroid_tfswa.files import atomic_folder, atomic_write, remove_leftovers
+from asteroid_tfswa.locks import locked
 
 SPLITS = ("train", "test")
 RECIPE_FILE = "builtin.json"  # the arguments that the songs of a folder were made with

@@ -21,10 +21,10 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import (
     atomic_folder,
     atomic_write,
-    locked,
     remove_leftovers,
     require_space,
 )
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.scores.workers import worker_pool
 
 SETTINGS_FILE = "freestems.json"  # what the songs of a folder were rendered with

@@ -65,13 +65,7 @@ class WeightedSum(nn.Module):
         Raises:
             InputError: if they are not.
         """
-        for name, term in self.terms.items():
-            least = getattr(term, "least", 1)
-            if n_samples < least:
-                raise InputError(
-                    f"loss: {name} needs segments of at least {least} samples: got {n_samples}; "
-                    f"raise {key}, or choose another loss"
-                )
+        self._check("least", n_samples, "segments", "samples", key)
 
     def check_batch(self, n_stems):
         """Check that batches are large enough for all losses.
@@ -82,12 +76,15 @@ class WeightedSum(nn.Module):
         Raises:
             InputError: if they are not.
         """
+        self._check("least_stems", n_stems, "batches", "stems", "batch_size")
+
+    def _check(self, attribute, found, what, unit, key):
         for name, term in self.terms.items():
-            least = getattr(term, "least_stems", 1)
-            if n_stems < least:
+            least = getattr(term, attribute, 1)
+            if found < least:
                 raise InputError(
-                    f"loss: {name} needs batches of at least {least} stems: got {n_stems}; raise "
-                    "batch_size, or choose another loss"
+                    f"loss: {name} needs {what} of at least {least} {unit}: got {found}; raise "
+                    f"{key}, or choose another loss"
                 )
 
     def forward(self, estimates, targets):
