@@ -96,14 +96,14 @@ def test_several_sets_at_once_are_each_alone_and_blocks_do_not_matter(monkeypatc
 
 def test_lossy_references_that_rounding_does_not_decide_are_musevals(tmp_path):
     references, estimates = song(1.5 * 44100 / RATE)
-    references *= np.hanning(references.shape[-1]) ** 4
+    references *= np.hanning(references.shape[-1]) ** 0.6  # a condition of about 1e13
     for i, x in enumerate(references):
         soundfile.write(tmp_path / "x.ogg", x.T, 44100, format="OGG", subtype="VORBIS")
         references[i] = soundfile.read(tmp_path / "x.ogg", dtype="float32")[0]
     estimates = references + 0.3 * references[::-1] + 0.03 * estimates
     ours, theirs, regularised = both(references, estimates, 44100)
     assert not regularised
-    np.testing.assert_allclose(ours, theirs, atol=5e-3)
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
 def test_band_limited_references_are_flagged_and_stable():
