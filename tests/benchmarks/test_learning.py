@@ -101,16 +101,16 @@ def test_songs_of_other_artists_are_put_together(tmp_path, capsys):
     folder = tmp_path / "clingo-mixer/stems"
     folder.mkdir(parents=True)
     tone = 0.1 * np.sin(2 * np.pi * 441 * np.arange(44100) / 44100)
-    for stem, parts in other_artists.SONGS["clingo"][3].items():
+    for stem, parts in other_artists.SONGS["valid/clingo"][3].items():
         for part, *_ in parts:
             soundfile.write(folder / f"{part}.wav", tone if stem == "other" else 0 * tone, 44100)
     other_artists.main([str(tmp_path), str(tmp_path / "songs")])
-    assert "clingo: made" in capsys.readouterr().out
+    assert "valid/clingo: made" in capsys.readouterr().out
     stems = {
-        stem: soundfile.read(tmp_path / f"songs/clingo/{stem}.wav")[0]
+        stem: soundfile.read(tmp_path / f"songs/valid/clingo/{stem}.wav")[0]
         for stem in other_artists.STEMS
     }
-    assert [path.name for path in (tmp_path / "songs").iterdir()] == ["clingo"]
+    assert [path.name for path in (tmp_path / "songs").glob("*/*")] == ["clingo"]
     assert not any(np.abs(stems[stem]).max() for stem in ("vocals", "drums", "bass"))
     # guitars at -0.6 and 0.6, a piano of 0.6 in the middle, then everything to a peak of 0.9
     expected = tone / 0.1 * 0.9

@@ -1,12 +1,17 @@
-"""Put together songs of other artists, to score on, from the stems that four repositories publish.
+"""Put together songs of other artists, to score on, from the stems that some repositories publish.
 
-    git clone https://github.com/audiolabs/trackswitch.js          (MIT)
-    git clone https://github.com/jsvaldezv/clingo-mixer            (MIT)
-    git clone https://github.com/rgaino/SpaceShipSong              (no licence)
-    git clone https://github.com/philipclaesson/rainbow            (no licence)
+    git clone https://github.com/audiolabs/trackswitch.js                       (MIT)
+    git clone https://github.com/jsvaldezv/clingo-mixer                         (MIT)
+    git clone https://github.com/rgaino/SpaceShipSong                           (no licence)
+    git clone https://github.com/philipclaesson/rainbow                         (no licence)
+    git clone https://github.com/davetorre/nov2                                 (no licence)
+    git clone https://github.com/rrphl/multitrack-test                          (no licence)
+    git clone https://github.com/bree-jeune/bree-jeune-artist-promo-page        (no licence)
     python -m tests.benchmarks.learning.other_artists . songs
 
-They are for measuring only. What a song lacks is silent; the sum of its stems peaks at 0.9.
+The songs of the first four go into songs/valid, to choose by; those of the last three into
+songs/test, to score once at the end. All are for measuring only. What a song lacks is silent; the
+sum of its stems peaks at 0.9.
 """
 
 import argparse
@@ -14,16 +19,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from asteroid_tfswa.files import atomic_folder
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")
 
-# song: (folder, suffix, start and length in seconds, files of each stem), a file as name, gain and
-# place in the stereo image if it is mono; loops are repeated
+# split/song: (folder, suffix, start and length in seconds, files of each stem), a file as name,
+# gain and place in the stereo image if it is mono; loops are repeated
 SONGS = {
-    "clingo": (
+    "valid/clingo": (
         "clingo-mixer/stems",
         ".wav",
         (0, 31),
@@ -41,7 +47,7 @@ SONGS = {
             "other": [("guitOne", 1.0, -0.6), ("guitTwo", 1.0, 0.6), ("piano", 0.6)],
         },
     ),
-    "rainbow1": (
+    "valid/rainbow1": (
         "rainbow/stems/pack1",
         ".wav",
         (0, 15.5),
@@ -52,7 +58,7 @@ SONGS = {
             "other": [("smooth-chords",), ("guitar",)],
         },
     ),
-    "rainbow2": (
+    "valid/rainbow2": (
         "rainbow/stems/pack2",
         ".wav",
         (0, 20.6),
@@ -63,7 +69,7 @@ SONGS = {
             "other": [("house-chords",), ("pluck-synth", 0.7)],
         },
     ),
-    "spaceship": (
+    "valid/spaceship": (
         "SpaceShipSong/audio",
         ".mp3",
         (60, 30),
@@ -73,11 +79,43 @@ SONGS = {
             "other": [("guitar_chords",), ("guitar_lead",), ("guitar_solo",)],
         },
     ),
-    "trackswitch": (
+    "valid/trackswitch": (
         "trackswitch.js/examples/default/data",
         ".mp3",
         (40, 30),
         {"drums": [("drums",)], "bass": [("bass",)], "other": [("synth",), ("violins",)]},
+    ),
+    "test/nov2": (
+        "nov2/audio",
+        ".mp3",
+        (10, 60),
+        {
+            "vocals": [("vox",)],
+            "drums": [("drums",)],
+            "bass": [("bass",)],
+            "other": [("chords",)],
+        },
+    ),
+    "test/multitrack": (
+        "multitrack-test",
+        ".mp3",
+        (20, 100),
+        {
+            "vocals": [("Vocals",)],
+            "drums": [("Drums",)],
+            "bass": [("Bass",)],
+            "other": [("Guitars",), ("Synths",)],
+        },
+    ),
+    "test/phantom": (
+        "bree-jeune-artist-promo-page/tracks/phantom-frequency/stems",
+        ".mp3",
+        (90, 60),
+        {
+            "drums": [("drums",), ("percussion",)],
+            "bass": [("bass",)],
+            "other": [("guitar",), ("synths",), ("fx",)],
+        },
     ),
 }
 
@@ -88,9 +126,7 @@ def read(path, start, seconds, gain=1.0, pan=0.0):
     A file that ends early is a loop and is repeated; a mono file gets its place by `pan`, -1 to 1.
     """
     wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    if rate != RATE:
-        raise SystemExit(f"{path}: has {rate} Hz, not {RATE}; is it the repository's file?")
-    wave = gain * wave.T
+    wave = gain * soxr.resample(wave, rate, RATE).T
     if wave.shape[0] == 1:
         wave = wave * np.float32([[min(1, 1 - pan)], [min(1, 1 + pan)]])
     at = (np.arange(round(seconds * RATE)) + round(start * RATE)) % wave.shape[1]
