@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.masknn.tfswa_unet import TFSWABlock
 from asteroid_tfswa.models.card import are_licenses
 from asteroid_tfswa.models.loading import check_package, load_model_file, network_weights
 
@@ -18,7 +19,8 @@ UNRELATED = ("n_src", "sources", "widths", "depths", "gradient_checkpointing")
 def initialise(model, source):
     """Load what fits of another model's weights, by name and shape.
 
-    The part of the last layer that belongs to a source is taken by the source's name.
+    The part of the last layer that belongs to a source is taken by the source's name. Blocks that
+    only this model has change nothing at first, so that a deeper model starts where the other is.
 
     Args:
         model (torch.nn.Module): the model to train. What does not fit stays as it is.
@@ -50,6 +52,9 @@ def initialise(model, source):
         own = model.state_dict()
         for name in fits:
             own[name].copy_(theirs[name])
+    for name, module in model.named_modules():
+        if isinstance(module, TFSWABlock) and not any(key.startswith(f"{name}.") for key in theirs):
+            module.start_as_identity()
     differ = [name for name in ours if name in theirs and name not in fits]
     missing = [name for name in ours if name not in theirs]
     unused = [name for name in theirs if name not in ours]

@@ -112,6 +112,23 @@ def test_arguments_that_change_what_weights_mean_are_named(make_model, saved):
     assert line.endswith(f"; its arguments differ ({differ})")
 
 
+def test_a_deeper_model_starts_where_the_other_is_and_learns_with_all_its_blocks(make_model, saved):
+    path, _ = saved
+    deeper = make_model(depths=(3, 2, 2))
+    wave = torch.randn(1, 2, 4000)
+    assert not torch.allclose(deeper.eval()(wave), MusicModel.from_pretrained(path).eval()(wave))
+    initialise(deeper, path)
+    with torch.no_grad():
+        expected = MusicModel.from_pretrained(path).eval()(wave)
+        assert torch.equal(deeper.eval()(wave), expected)
+    optimizer = torch.optim.SGD(deeper.parameters(), lr=1e-2)
+    for _ in range(2):  # the first step opens the new blocks
+        optimizer.zero_grad()
+        deeper.train()(wave).square().mean().backward()
+        optimizer.step()
+    assert all(p.grad.abs().max() > 0 for p in deeper.masker.bottleneck.blocks[-1].parameters())
+
+
 def test_other_depths_and_a_model_that_does_not_fit(make_model, saved):
     path, weights = saved
     line, _ = initialise(make_model(depths=(1, 1, 1)), path)
