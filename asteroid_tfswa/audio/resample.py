@@ -1,8 +1,7 @@
 """Resample streams of audio."""
 
 import numpy as np
-
-from asteroid_tfswa.errors import InputError
+import soxr
 
 
 class Resampler:
@@ -12,22 +11,12 @@ class Resampler:
         from_rate (float): sample rate of the input in Hz.
         to_rate (float): sample rate of the output in Hz. If it is the same, blocks pass unchanged.
         n_channels (int): channels.
-
-    Raises:
-        InputError: if the rates differ and the package soxr is missing.
     """
 
     def __init__(self, from_rate, to_rate, n_channels):
         self.n_channels = n_channels
         self._stream = None
         if from_rate != to_rate:
-            try:
-                import soxr  # optional: few songs need resampling
-            except ImportError as err:
-                raise InputError(
-                    f"resampling from {from_rate:g} to {to_rate:g} Hz needs the package soxr: pip "
-                    "install soxr"
-                ) from err
             self._stream = soxr.ResampleStream(from_rate, to_rate, n_channels, dtype="float32")
 
     def __call__(self, block):

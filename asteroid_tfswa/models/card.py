@@ -137,8 +137,8 @@ def read_test_scores(model_file):
 
     Returns:
         dict or None: ``{"n_songs", "stems": {stem: {metric: {"median", "mean"}}}}`` in dB, as in
-        `asteroid_tfswa.scores.summarise`; None if there are none, they are damaged or they are
-        another model's.
+        `asteroid_tfswa.scores.tables.summarise`; None if there are none, they are damaged or they
+        are another model's.
     """
     record = model_file.parent / "estimates" / "made_with.yml"
     summary = model_file.parent / "scores" / "summary.json"

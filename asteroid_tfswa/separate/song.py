@@ -44,8 +44,8 @@ def separate_file(
         model (MusicModel): the model, on any device.
         path (str or Path): a file that soundfile or ffmpeg reads.
         output_dir (str or Path): the output folder. Default ``"separated"``.
-        output (str): template of the stems' names in it, see `stem_paths`. By default
-            ``{song}/{stem}.{ext}``.
+        output (str): template of the stems' names in it, see `stem_paths`. Default
+            ``"{path}/{song}/{stem}.{ext}"``.
         stems (list of str, optional): the sources to write. Defaults to all.
         two_stems (str, optional): a source to write, together with the rest as ``no_<source>``.
         mixture_consistency (bool): make the sources add up to the input, see `StemPlan`.
@@ -54,8 +54,7 @@ def separate_file(
         clip (str): how to treat stems that would clip in `form`, see `StemPlan`.
             Default ``"rescale"``.
         track (int, optional): the audio track to separate, see `open_song`.
-        **kwargs: `segment`, `overlap`, `batch_size`, `shifts`, `precision` and `progress` of
-            `separate_blocks`.
+        **kwargs: options of `separate_blocks`.
 
     Returns:
         list[Path]: the files, in the order of the sources.

@@ -106,7 +106,7 @@ def separate_files(
             skipped, and those of which only some exist fail. Default False.
         n_jobs (int): songs separated at the same time, 1 to 64. Default 1.
         track (int, optional): the audio track of each file to separate, 1 to 999, see `open_song`.
-        **kwargs: `segment`, `overlap`, `batch_size`, `shifts` and `precision` of `separate_blocks`.
+        **kwargs: options of `separate_blocks`.
 
     Returns:
         Report: the outcome for each song.

@@ -34,7 +34,6 @@ class Variant:
         set_up (callable): function of a module of this package; called once with `kwargs`, it gives
             back the work, a callable without arguments.
         kwargs (dict): plain values.
-        python (str): the Python that it runs under. Defaults to this one.
 
     Attributes:
         first (float): seconds of the first run, the warm-up, which may include compiling.
@@ -47,7 +46,6 @@ class Variant:
     name: str
     set_up: callable
     kwargs: dict = field(default_factory=dict)
-    python: str = sys.executable
     first: float = 0.0
     seconds: list = field(default_factory=list)
     mib: float = 0.0
@@ -145,7 +143,7 @@ def _process(variant, threads):
     """Start the process of a variant and end it with the block."""
     module = f"tests.benchmarks.{Path(variant.set_up.__code__.co_filename).stem}"
     job = json.dumps([module, variant.set_up.__name__, variant.kwargs, threads])
-    command = [variant.python, "-m", "tests.benchmarks.measure", job]
+    command = [sys.executable, "-m", "tests.benchmarks.measure", job]
     with subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -164,7 +162,7 @@ def _ask(process, command, variant):
 def _answer(process, variant):
     reply = process.stdout.readline()
     if not reply:
-        raise RuntimeError(f"{variant.name} failed in {variant.python}; its error is above")
+        raise RuntimeError(f"{variant.name} failed; its error is above")
     return json.loads(reply)
 
 

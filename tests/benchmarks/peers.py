@@ -1,6 +1,6 @@
 """The recipe's default model against other separators, random weights, four stems.
 
-Peers run under a Python of their own (--peers_python), which has `peers_requirements.txt`.
+pip install openunmix demucs BS-RoFormer
 """
 
 from tests.benchmarks.measure import Variant, arguments, measure, show
@@ -43,7 +43,6 @@ PEERS = {"htdemucs": htdemucs, "openunmix": openunmix, "bs_roformer": bs_roforme
 def main():
     """Print a table for separation and one for a training step; HTDemucs is the baseline."""
     parser = arguments(__doc__)
-    parser.add_argument("--peers_python", required=True, help="Python that has the peers")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="PEER")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of the audio")
     parser.add_argument("--batch", type=int, default=1, help="batch of the training step")
@@ -54,7 +53,7 @@ def main():
         kwargs = {"task": task, "seconds": args.seconds, "batch": batch}
         ours = {**kwargs, "conf": args.conf}
         variants = [
-            Variant(name, PEERS[name], kwargs, args.peers_python)
+            Variant(name, PEERS[name], kwargs)
             for name in args.peers
             # Open-Unmix is trained stem by stem on spectrograms: no step to compare with.
             if (task, name) != ("training", "openunmix")

@@ -26,7 +26,7 @@ class Style:
         machine_share (float): in how many songs it does.
         electronic_kit (float): in how many songs the kit is electronic.
         bass (dict): kinds of bass and their shares: "picked", "upright", "synth".
-        parts (dict): kinds of parts that may play and how often, see `parts.PARTS`.
+        parts (dict): kinds of parts that may play and how often, see `band.KINDS`.
         n_parts (tuple): fewest and most of them.
         growl (float): share of growled or spoken voices.
         duck (float): share of songs whose kick ducks the others.

@@ -1,7 +1,7 @@
 """Training losses by name and weight; each takes estimates and targets and returns one number.
 
 Each loss is a mean over items of equal size, so `loss * batch size` can be summed over batches and
-processes. Only `TrimmedL1` is not, and it is in evaluation mode.
+processes. `TrimmedL1` is such a mean in evaluation mode only.
 """
 
 import functools
