@@ -3,6 +3,7 @@
 from asteroid_tfswa import TFSWAUNet
 
 dependencies = ["torch", "torchaudio", "asteroid", "asteroid_filterbanks", "soundfile", "soxr"]
+dependencies += ["mutagen", "yaml", "requests", "tqdm"]
 
 
 def tfswa_unet(name_url_or_file=None, **kwargs):

@@ -6,6 +6,9 @@ try:
 except Exception as err:  # a broken package can raise anything
     from importlib.metadata import PackageNotFoundError, version
 
+    if getattr(err, "name", None) not in (None, "pkg_resources", "torch", "torchaudio"):
+        raise  # another package is missing, which the error names
+
     def _version(package):
         try:
             return version(package)

@@ -1,6 +1,9 @@
 """Check arguments before anything is allocated; messages give name, allowed range and value."""
 
+import numbers
 import reprlib
+
+import numpy as np
 
 from asteroid_tfswa.errors import InputError
 
@@ -20,14 +23,15 @@ def integer(name, value, most, least=1):
         least (int): the smallest value allowed. Default 1.
 
     Returns:
-        int: `value`.
+        int: `value`, a plain one.
 
     Raises:
         InputError: if it is anything else.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not least <= value <= most:
         raise refusal(name, f"an integer from {least} to {most}", value)
-    return value
+    return int(value)  # NumPy's too
 
 
 def integers(name, value, most, lengths):
@@ -46,7 +50,7 @@ def integers(name, value, most, lengths):
         InputError: if it is anything else.
     """
     shortest, longest = lengths if isinstance(lengths, tuple) else (lengths, lengths)
-    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
     if len(values) == 1:
         values = values * shortest
     if not shortest <= len(values) <= longest:
@@ -70,7 +74,7 @@ def number(name, value, above, most):
     Raises:
         InputError: if it is anything else, NaN included.
     """
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not above < value <= most:
         raise refusal(name, f"a number above {above:g} and at most {most:,.12g}", value)
     return float(value)

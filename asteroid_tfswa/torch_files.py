@@ -41,7 +41,9 @@ def load_torch_file(path, remedy="copy it again"):
             file.seek(0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # hints at formats, for developers
-                return torch.load(file, map_location="cpu", weights_only=True)
+                # Asteroid's models store torch's version as it is, a string with a method more.
+                with torch.serialization.safe_globals([torch.torch_version.TorchVersion]):
+                    return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as err:
             raise InputError(
                 f"{path} cannot be loaded safely: it is not a checkpoint, or holds more than "

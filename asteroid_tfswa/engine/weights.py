@@ -3,6 +3,7 @@
 import fnmatch
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from asteroid_tfswa.data.musdb18 import license_notice
@@ -54,7 +55,8 @@ def initialise(model, source):
             own[name].copy_(theirs[name])
     for name, module in model.named_modules():
         if isinstance(module, TFSWABlock) and not any(key.startswith(f"{name}.") for key in theirs):
-            module.start_as_identity()
+            for parameter in module.fusion[1].parameters():  # of the last normalisation
+                nn.init.zeros_(parameter)
     differ = [name for name in ours if name in theirs and name not in fits]
     missing = [name for name in ours if name not in theirs]
     unused = [name for name in theirs if name not in ours]

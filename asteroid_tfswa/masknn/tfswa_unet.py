@@ -249,14 +249,6 @@ class TFSWABlock(nn.Module):
         fused = norm(fused.permute(0, 3, 1, 2))
         return x + activation(fused)
 
-    # upstream: skip
-    def start_as_identity(self):
-        """Let the block return its input, until training changes the last normalisation."""
-        for parameter in self.fusion[1].parameters():
-            nn.init.zeros_(parameter)
-
-    # upstream: end
-
 
 @contextlib.contextmanager
 def _frozen_statistics(block):

@@ -146,11 +146,18 @@ class MusicModel(BaseEncoderMaskerDecoder):
 
         Returns:
             torch.Tensor or numpy.ndarray, like `wav`; for a file the list of written files.
+
+        Raises:
+            InputError: if `wav` is anything else.
         """
         if isinstance(wav, (str, Path)):
             return self.file_separate(wav, output_dir, force_overwrite, resample, **kwargs)
         if isinstance(wav, np.ndarray):
             return self.numpy_separate(wav, **kwargs)
+        if not isinstance(wav, torch.Tensor):
+            raise InputError(
+                f"wav must be a tensor, an array or the path of a file: got a {type(wav).__name__}"
+            )
         return self.torch_separate(wav, **kwargs)
 
     def torch_separate(self, wav, **kwargs):
@@ -208,7 +215,7 @@ def _keep_filters(model, weights, prefix, *_):
     """Load weights of models with other STFT filterbanks: filters follow from the arguments."""
     own = {prefix + name: value for name, value in model.state_dict().items()}
     for name in own.keys() | weights.keys():
-        if name.startswith((f"{prefix}encoder.", f"{prefix}decoder.")):
+        if name.startswith((f"{prefix}encoder.filterbank.", f"{prefix}decoder.filterbank.")):
             weights.pop(name, None)
             if name in own:
                 weights[name] = own[name]

@@ -140,8 +140,13 @@ def find_model_file(path):
         Path: an existing file.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or it is neither a path nor a name.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(
+            f"a model is a file, a folder, a name or what serialize() returned: got a "
+            f"{type(path).__name__}"
+        )
     if os.path.isfile(path):
         return Path(path)
     found = find_in_folder(path) if os.path.isdir(path) else None

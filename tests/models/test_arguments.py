@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from asteroid_tfswa import InputError
@@ -95,6 +96,18 @@ def test_number_of_sources_must_be_that_of_the_names(make_model):
 def test_network_that_no_machine_holds(make_model, changes):
     with pytest.raises(InputError, match="at most 250,000,000 parameters: got [0-9]{10,}"):
         make_model(**changes)
+
+
+def test_numbers_of_numpy_are_saved_as_plain_ones(make_model):
+    plain = make_model(n_bands=2, widths=(4, 8), depths=1, n_heads=2, sample_rate=8000.0)
+    model = make_model(
+        n_bands=np.int64(2),
+        widths=np.array([4, 8]),
+        depths=np.int32(1),
+        n_heads=2,
+        sample_rate=np.float32(8000),
+    )
+    assert repr(model.get_model_args()) == repr(plain.get_model_args())
 
 
 def test_names_of_sources_in_any_language(make_model):

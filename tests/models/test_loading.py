@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import io
 import os
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_checkpoint_without_weights(tmp_path, content):
 def test_folder_without_a_model_names_the_command(tmp_path):
     with pytest.raises(InputError, match="is a folder without a model.*run.sh --stage 1"):
         MusicModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("source", [None, 3, io.BytesIO(b"PK"), b"model.pth"])
+def test_what_is_neither_a_path_nor_a_dictionary(source):
+    kind = type(source).__name__
+    with pytest.raises(InputError, match=f"^a model is a file, a folder.*: got a {kind}$"):
+        MusicModel.from_pretrained(source)
+
+
+def test_weights_that_no_filterbank_has_are_refused(model):
+    weights = {**model.state_dict(), "encoder.gain": torch.ones(1)}
+    with pytest.raises(RuntimeError, match='Unexpected key.*"encoder.gain"'):
+        model.load_state_dict(weights)
 
 
 # --- paths and hubs ------------------------------------------------------------------------------

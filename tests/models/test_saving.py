@@ -130,12 +130,7 @@ def test_registered_name_is_found_from_the_base_classes(saved):
 
 def test_model_of_another_class_is_refused(tmp_path):
     other = ConvTasNet(2, n_filters=8, n_blocks=1, n_repeats=1, bn_chan=4, hid_chan=4)
-    conf = other.serialize()
-    torch.save(conf, tmp_path / "as_asteroid_saves.pth")
-    with pytest.raises(InputError):
-        TFSWAUNet.from_pretrained(tmp_path / "as_asteroid_saves.pth")
-    conf["infos"] = {}
-    torch.save(conf, tmp_path / "other.pth")
+    torch.save(other.serialize(), tmp_path / "other.pth")
     with pytest.raises(InputError, match="other.pth is a ConvTasNet, not a TFSWAUNet"):
         TFSWAUNet.from_pretrained(tmp_path / "other.pth")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from asteroid_tfswa import InputError
 from tests.conftest import KINDS
 
 
@@ -50,6 +51,8 @@ def test_copies_are_equal_and_apart(make_model):
 
 def test_numpy_as_asteroid_does(make_model):
     model = make_model()
+    with pytest.raises(InputError, match="^wav must be a tensor, an array or .*: got a list$"):
+        model.separate([0.0] * 700)
     wav = np.random.default_rng(0).standard_normal((2, 700)).astype("float32")
     expected = model(torch.from_numpy(wav)).detach().numpy()
     np.testing.assert_allclose(model.separate(wav), expected, atol=1e-5)

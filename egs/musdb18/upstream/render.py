@@ -74,9 +74,16 @@ def for_asteroid(code):
 
     Returns:
         str
+
+    Raises:
+        InputError: if marks are left over.
     """
     code = re.sub(r" *# upstream: skip\n.*?# upstream: end\n", "", code, flags=re.DOTALL)
     code = re.sub(r"^( *)\S.*# upstream: (.+)\n", r"\1\2\n", code, flags=re.MULTILINE)
     code = re.sub(rf"^ *(self\.)?\"?{LEFT_OUT}\"?( =|=|:)[^\n]*\n", "", code, flags=re.MULTILINE)
     code = re.sub(rf", (self\.)?{LEFT_OUT}\b", "", code)
+    if "# upstream:" in code:
+        raise InputError(
+            f"marks must lie within a definition, and in pairs: {code.splitlines()[0]}"
+        )
     return re.sub(r"\b(list|tuple)\[", lambda found: f"{found[1].capitalize()}[", code)
