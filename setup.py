@@ -13,7 +13,7 @@ setup(
     packages=find_packages(include=["asteroid_tfswa", "asteroid_tfswa.*"]),
     package_data={
         "asteroid_tfswa": ["recipe/*.*", "recipe/local/*.*", "recipe/utils/*.*", "pretrained/*"],
-        "asteroid_tfswa.data.freestems": ["archives.yml"],
+        "asteroid_tfswa.freestems": ["archives.yml"],
         "asteroid_tfswa.page": ["static/*"],
         "asteroid_tfswa.scores": ["published.yml"],
     },

@@ -24,10 +24,10 @@ def main():
     # The configuration is for later stages, and checked here as they would refuse it after hours.
     args, conf = parse_command(parser, MUSDB18 / "local/conf.yml")
     with importing():
-        from asteroid_tfswa.data.freestems.archives import download_sources
-        from asteroid_tfswa.data.freestems.link import link_songs, plan_links
-        from asteroid_tfswa.data.freestems.songs import make_songs, name_songs
         from asteroid_tfswa.errors import InputError
+        from asteroid_tfswa.freestems.archives import download_sources
+        from asteroid_tfswa.freestems.link import link_songs, plan_links
+        from asteroid_tfswa.freestems.songs import make_songs, name_songs
         from asteroid_tfswa.models.loading import find_model_file
 
     if args.sources_dir and args.more_sources:

@@ -18,7 +18,7 @@ def main():
         from asteroid_tfswa.config import parse_command
     args, conf = parse_command(parser, RECIPE / "local/conf.yml")
     with importing():
-        from asteroid_tfswa.data.builtin import make_builtin_songs
+        from asteroid_tfswa.builtin_songs import make_builtin_songs
         from asteroid_tfswa.data.download import download
         from asteroid_tfswa.data.musdb18 import LICENSE
         from asteroid_tfswa.data.prepare import prepare

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asteroid_tfswa.data.builtin.plan import Note, draw
+from asteroid_tfswa.builtin_songs.plan import Note, draw
 
 KICK, SNARE, CLOSED_HAT, OPEN_HAT, CRASH, RIDE = 36, 38, 42, 46, 49, 51
 TOMS = (47, 45, 41)

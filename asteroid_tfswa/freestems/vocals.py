@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import space
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.sampler import add, resampled
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems import space
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.sampler import add, resampled
 
 
 def sing(voice, plan, sections, n_samples):

@@ -5,7 +5,7 @@ import python_stretch
 import pyworld
 from scipy import signal
 
-from asteroid_tfswa.data.freestems.effects import RATE
+from asteroid_tfswa.freestems.effects import RATE
 
 FFT = 2048
 LIFTER = 60  # cepstral coefficients of the envelope of a voice

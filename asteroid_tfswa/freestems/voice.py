@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.plan import parse_key
-from asteroid_tfswa.data.freestems.sampler import resampled
-from asteroid_tfswa.data.freestems.vocoder import (
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.plan import parse_key
+from asteroid_tfswa.freestems.sampler import resampled
+from asteroid_tfswa.freestems.vocoder import (
     resung,
     shift_formants,
     stretched,

@@ -7,8 +7,8 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from asteroid_tfswa.data.builtin.render import LEVELS, find_sound_font, make_song
-from asteroid_tfswa.data.builtin.voice import SAMPLE_RATE
+from asteroid_tfswa.builtin_songs.render import LEVELS, find_sound_font, make_song
+from asteroid_tfswa.builtin_songs.voice import SAMPLE_RATE
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, remove_leftovers
 from asteroid_tfswa.locks import locked

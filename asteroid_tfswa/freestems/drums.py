@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import space
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.sampler import add, faded, resampled
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems import space
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.sampler import add, faded, resampled
 
 # Pieces that may stand in for one that a kit lacks, best first.
 STAND_INS = {

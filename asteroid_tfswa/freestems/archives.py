@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 
 from asteroid_tfswa.data.download import Archive, download_archive
-from asteroid_tfswa.data.freestems.collect import rows_of
-from asteroid_tfswa.data.freestems.sources import COLUMNS, FORMAT, INDEX
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.freestems.collect import rows_of
+from asteroid_tfswa.freestems.sources import COLUMNS, FORMAT, INDEX
 from asteroid_tfswa.locks import locked
 
 LIST = Path(__file__).with_name("archives.yml")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from asteroid_tfswa.data.builtin.plan import draw
+from asteroid_tfswa.builtin_songs.plan import draw
 
 # beats of the syllables of a phrase; the rest of its four or eight beats is a pause
 VERSE_RHYTHMS = (

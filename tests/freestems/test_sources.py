@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from asteroid_tfswa.data.freestems.plan import parse_key
-from asteroid_tfswa.data.freestems.songs import make_songs
-from asteroid_tfswa.data.freestems.sources import Sources
 from asteroid_tfswa.errors import InputError
-from tests.data.free_sounds import make_sources
+from asteroid_tfswa.freestems.plan import parse_key
+from asteroid_tfswa.freestems.songs import make_songs
+from asteroid_tfswa.freestems.sources import Sources
+from tests.freestems.free_sounds import make_sources
 
 
 @pytest.fixture(scope="module")

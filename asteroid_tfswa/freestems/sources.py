@@ -11,9 +11,9 @@ import numpy as np
 import soxr
 
 from asteroid_tfswa.audio.read import open_audio
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.plan import parse_key
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.plan import parse_key
 
 INDEX = "index.tsv"
 FORMAT = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}  # tabs alone separate

@@ -8,14 +8,14 @@ import pytest
 import soundfile
 
 from asteroid_tfswa.data.download import Archive, download_archive
-from asteroid_tfswa.data.freestems import archives
-from asteroid_tfswa.data.freestems.archives import download_sources, list_archives
-from asteroid_tfswa.data.freestems.collect import RULES, rows_of
-from asteroid_tfswa.data.freestems.sfz import read_sfz
 from asteroid_tfswa.data.git_tree import git_tree
 from asteroid_tfswa.errors import InputError
-from tests.data.free_sounds import drum_midi, tone
+from asteroid_tfswa.freestems import archives
+from asteroid_tfswa.freestems.archives import download_sources, list_archives
+from asteroid_tfswa.freestems.collect import RULES, rows_of
+from asteroid_tfswa.freestems.sfz import read_sfz
 from tests.data.test_download import Server
+from tests.freestems.free_sounds import drum_midi, tone
 
 MAP = """\
 #define $EXT wav

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import grooves, space
-from asteroid_tfswa.data.freestems.band import Part
-from asteroid_tfswa.data.freestems.bass import render_bass
-from asteroid_tfswa.data.freestems.drums import Hit, Kit, mix, perform
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.made_voice import MadeVoice
-from asteroid_tfswa.data.freestems.plan import STEMS, STYLES, make_plan
-from asteroid_tfswa.data.freestems.vocals import render_vocals
-from asteroid_tfswa.data.freestems.voice import choose_voice, is_sung
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems import grooves, space
+from asteroid_tfswa.freestems.band import Part
+from asteroid_tfswa.freestems.bass import render_bass
+from asteroid_tfswa.freestems.drums import Hit, Kit, mix, perform
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.made_voice import MadeVoice
+from asteroid_tfswa.freestems.plan import STEMS, STYLES, make_plan
+from asteroid_tfswa.freestems.vocals import render_vocals
+from asteroid_tfswa.freestems.voice import choose_voice, is_sung
 
 # Level of each stem in dB where it sounds, relative to the others, and how much songs differ.
 LEVELS = {"vocals": (1.5, 2.5), "drums": (0.5, 2.5), "bass": (1.0, 2.5), "other": (-0.5, 2.5)}

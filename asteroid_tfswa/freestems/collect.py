@@ -2,8 +2,8 @@
 
 import re
 
-from asteroid_tfswa.data.freestems.sfz import read_sfz
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.freestems.sfz import read_sfz
 
 # The beginnings of Sonic Pi's names, and the pieces of a kit that they are.
 ONE_SHOTS = {

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from asteroid_tfswa.data.builtin import band
-from asteroid_tfswa.data.builtin.melody import make_phrases
-from asteroid_tfswa.data.builtin.plan import make_plan
-from asteroid_tfswa.data.builtin.voice import SAMPLE_RATE, Singer, sing
+from asteroid_tfswa.builtin_songs import band
+from asteroid_tfswa.builtin_songs.melody import make_phrases
+from asteroid_tfswa.builtin_songs.plan import make_plan
+from asteroid_tfswa.builtin_songs.voice import SAMPLE_RATE, Singer, sing
 from asteroid_tfswa.errors import InputError
 
 DRUM_BANK = 128

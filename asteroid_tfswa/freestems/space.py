@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import signal
 
-from asteroid_tfswa.data.freestems.effects import RATE, cut
+from asteroid_tfswa.freestems.effects import RATE, cut
 
 
 def pan(audio, position):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems.plan import near, voiced
-from asteroid_tfswa.data.freestems.sampler import Note
+from asteroid_tfswa.freestems.plan import near, voiced
+from asteroid_tfswa.freestems.sampler import Note
 
 # Rhythms of a bar in 16 steps: x begins a note, - holds it.
 STRUMS = ["x-x-xxx-x-x-xxx-", "x---x-x-x-x-x-x-", "x-xx-xx-x-xx-xx-", "x---x---x-x-x-x-"]

@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from asteroid_tfswa.data.freestems import archives, grooves, parts
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems.link import MARK, link_songs, plan_links
-from asteroid_tfswa.data.freestems.made_voice import MadeVoice
-from asteroid_tfswa.data.freestems.plan import STEMS, STYLES, make_plan, near, voiced
-from asteroid_tfswa.data.freestems.render import render_song
-from asteroid_tfswa.data.freestems.sampler import Sampler
-from asteroid_tfswa.data.freestems.songs import make_songs
-from asteroid_tfswa.data.freestems.sources import Sources
-from asteroid_tfswa.data.freestems.vocals import sing
-from asteroid_tfswa.data.freestems.voice import choose_voice
 from asteroid_tfswa.data.prepare import prepare
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.errors import InputError
-from tests.data.free_sounds import PHRASE_HZ, RATE, make_sources, tone
+from asteroid_tfswa.freestems import archives, grooves, parts
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems.link import MARK, link_songs, plan_links
+from asteroid_tfswa.freestems.made_voice import MadeVoice
+from asteroid_tfswa.freestems.plan import STEMS, STYLES, make_plan, near, voiced
+from asteroid_tfswa.freestems.render import render_song
+from asteroid_tfswa.freestems.sampler import Sampler
+from asteroid_tfswa.freestems.songs import make_songs
+from asteroid_tfswa.freestems.sources import Sources
+from asteroid_tfswa.freestems.vocals import sing
+from asteroid_tfswa.freestems.voice import choose_voice
+from tests.freestems.free_sounds import PHRASE_HZ, RATE, make_sources, tone
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared/data/sources"

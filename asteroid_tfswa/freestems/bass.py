@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import parts, space, synth
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.sampler import Sampler, choose, play
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems import parts, space, synth
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.sampler import Sampler, choose, play
 
 # How the names of the instruments of the sources begin that play a kind of bass.
 BASSES = {"picked": ("fashionbass", "growlybass", "pastabass", "swagbass")}

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from asteroid_tfswa.data.builtin import plan as builtin
-from asteroid_tfswa.data.builtin.melody import make_phrases
-from asteroid_tfswa.data.builtin.voice import SAMPLE_RATE, Singer, sing
-from asteroid_tfswa.data.freestems import effects as fx
+from asteroid_tfswa.builtin_songs import plan as builtin
+from asteroid_tfswa.builtin_songs.melody import make_phrases
+from asteroid_tfswa.builtin_songs.voice import SAMPLE_RATE, Singer, sing
+from asteroid_tfswa.freestems import effects as fx
 
 LEAD_IN, TAIL = 0.1, 0.1  # seconds before the first vowel of a phrase, and after its last
 SECTIONS = (("verse", 0, 48), ("chorus", 48, 48))  # name, first beat, beats: to draw phrases from

@@ -10,10 +10,6 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.plan import STEMS
-from asteroid_tfswa.data.freestems.render import render_song
-from asteroid_tfswa.data.freestems.sources import Sources
 from asteroid_tfswa.data.raw import NOT_SONGS
 from asteroid_tfswa.data.splits import write_about
 from asteroid_tfswa.devices import usable_cores
@@ -24,6 +20,10 @@ from asteroid_tfswa.files import (
     remove_leftovers,
     require_space,
 )
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.plan import STEMS
+from asteroid_tfswa.freestems.render import render_song
+from asteroid_tfswa.freestems.sources import Sources
 from asteroid_tfswa.locks import locked
 from asteroid_tfswa.scores.workers import worker_pool
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from asteroid_tfswa.data.freestems.drums import Hit
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.freestems.drums import Hit
 
 # The electronic kit of the Groove MIDI data set; other drum files follow General MIDI.
 PIECE_OF_NOTE = {35: "kick", 36: "kick", 37: "sidestick", 38: "snare", 40: "snare", 39: "clap"}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import soxr
 
-from asteroid_tfswa.data.freestems.effects import RATE
+from asteroid_tfswa.freestems.effects import RATE
 
 RELEASE = 0.08  # seconds a note takes to end after its key is released
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from asteroid_tfswa.data.freestems import effects as fx
-from asteroid_tfswa.data.freestems import parts, space, synth
-from asteroid_tfswa.data.freestems.effects import RATE
-from asteroid_tfswa.data.freestems.sampler import Note, Sampler, choose, play
+from asteroid_tfswa.freestems import effects as fx
+from asteroid_tfswa.freestems import parts, space, synth
+from asteroid_tfswa.freestems.effects import RATE
+from asteroid_tfswa.freestems.sampler import Note, Sampler, choose, play
 
 # Names, or beginnings of names, of the instruments of the sources that play a kind of part.
 GUITARS = ("blackguitar", "greenguitar", "shinyguitar_electric", "emilyguitar")

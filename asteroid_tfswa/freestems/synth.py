@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import signal
 
-from asteroid_tfswa.data.freestems.effects import RATE, saturate
+from asteroid_tfswa.freestems.effects import RATE, saturate
 
 FILTERS = 5  # fixed low-pass filters between which a moving one is interpolated
 
