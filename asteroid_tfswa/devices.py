@@ -12,13 +12,27 @@ from asteroid_tfswa.errors import InputError
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")  # of training
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of CPUs
 OUT_OF_MEMORY = re.compile(
-    "out of memory|not enough memory|can't allocate memory|CU[A-Z]+_(STATUS_)?ALLOC_FAILED",
+    "out of memory|not enough memory|can't allocate memory|CU[A-Z]+_(STATUS_)?ALLOC_FAILED"
+    # cuDNN's convolutions: no way to compute them fits into the memory that is left.
+    "|unable to find an engine to execute this computation",
     re.IGNORECASE,
 )
 CGROUP_LIMITS = (
     "/sys/fs/cgroup/memory.max",  # version 2
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # version 1
 )
+
+
+def count_gpus():
+    """Count the GPUs that torch can use.
+
+    `torch.cuda.device_count` may ask the driver, which also counts GPUs when it is itself too old
+    for torch's CUDA.
+
+    Returns:
+        int: 0 without GPUs.
+    """
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def choose_device(name="auto"):
@@ -36,7 +50,7 @@ def choose_device(name="auto"):
     """
     if name == "auto":
         name = "cpu"
-        if torch.cuda.is_available():
+        if count_gpus():
             name = "cuda"
         elif torch.backends.mps.is_available():
             name = "mps"
@@ -46,7 +60,7 @@ def choose_device(name="auto"):
     kind, number = match.groups()
     n_devices = {
         "cpu": 1,
-        "cuda": torch.cuda.device_count(),
+        "cuda": count_gpus(),
         "mps": int(torch.backends.mps.is_available()),
     }[kind]
     if int(number or 0) >= n_devices:
@@ -70,7 +84,7 @@ def choose_devices(devices, precision):
         InputError: if a GPU does not exist, `devices` cannot be parsed, or they do not support the
             precision.
     """
-    n_gpus = torch.cuda.device_count()
+    n_gpus = count_gpus()
     if devices == "cpu" or (devices == "" and n_gpus == 0):
         devices = "cpu:1"
     elif devices == "":
@@ -127,8 +141,9 @@ def has_bfloat16(device):
     """
     device = torch.device(device)
     if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+        # `torch.cuda.is_bf16_supported` tells of the current GPU alone, and to make another one
+        # current takes memory there.
+        return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
     flags = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(flags.get(flag, False) for flag in BFLOAT16_FLAGS)
 

@@ -9,7 +9,7 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.cli.doctor import GB, Check, one_short_line, output_lines
-from asteroid_tfswa.devices import has_bfloat16, usable_memory
+from asteroid_tfswa.devices import count_gpus, has_bfloat16, usable_memory
 
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -46,16 +46,21 @@ def check_gpus():
     Yields:
         Check: one if torch cannot use a GPU.
     """
-    if torch.cuda.is_available():
+    if count_gpus():
         return
+    build, gpus = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA", []
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         gpus = [line for line in output_lines(["nvidia-smi", "-L"]) if line.startswith("GPU")]
-        if gpus:
-            build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-            remedy = "update the driver, and look at CUDA_VISIBLE_DEVICES"
-            yield Check("GPU", False, f"torch ({build}) cannot use {gpus[0]}", remedy)
-            return
-    yield Check("GPU", True, "none; separation works on the CPU, training takes many times longer")
+    n_known = torch.cuda.device_count()  # by the driver
+    if not gpus and not n_known:
+        none = "none; separation works on the CPU, training takes many times longer"
+        yield Check("GPU", True, none)
+        return
+    remedy = "update the driver, and look at CUDA_VISIBLE_DEVICES"
+    if n_known:
+        remedy = f"update the driver: it is probably too old for torch's {build}"
+    what = gpus[0] if gpus else "the GPUs that the driver has"
+    yield Check("GPU", False, f"torch ({build}) cannot use {what}", remedy)
 
 
 def find_devices():
@@ -64,7 +69,7 @@ def find_devices():
     Returns:
         list[torch.device]: the CPU first.
     """
-    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    devices = ["cpu", *(f"cuda:{i}" for i in range(count_gpus()))]
     if torch.backends.mps.is_available():
         devices.append("mps")
     return [torch.device(device) for device in devices]

@@ -1,6 +1,7 @@
 """Exponential moving average of a model's weights."""
 
 import contextlib
+import itertools
 
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
@@ -18,25 +19,38 @@ class ExponentialAverage(WeightAveraging):
     """
 
     def __init__(self, decay):
-        super().__init__(multi_avg_fn=self._update)
+        super().__init__()
         self.decay = decay
 
-    def _update(self, averages, current, n_averaged):
-        # The number of steps is known here; reading `n_averaged` would wait for the device.
-        n_steps = self._latest_update_step
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Move the average after an optimizer step.
+
+        Lightning's own copies the number of steps to the device, which waits for it.
+        """
+        if trainer.global_step > self._latest_update_step:
+            self._move(pl_module)
+            self._latest_update_step = trainer.global_step
+
+    @torch.no_grad()
+    def _move(self, pl_module):
+        average, n_steps = self._average_model, self._latest_update_step
         decay = min(self.decay, (1 + n_steps) / (10 + n_steps))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, current, 1 - decay)
-        else:
-            torch._foreach_copy_(averages, current)
+        is_first, moved, copied = average.n_averaged == 0, [], []
+        for pair in zip(_tensors(average.module), _tensors(pl_module)):
+            copies = is_first or not pair[0].is_floating_point()
+            (copied if copies else moved).append(pair)
+        if moved:
+            torch._foreach_lerp_(*map(list, zip(*moved)), 1 - decay)
+        if copied:
+            torch._foreach_copy_(*map(list, zip(*copied)))
+        average.n_averaged += 1
 
     def setup(self, trainer, pl_module, stage):
         """Make the average, on the device that trains, of the model alone."""
         self._device = trainer.strategy.root_device
         with _set_aside(pl_module, "optimizer", "scheduler", "train_loader", "val_loader"):
             super().setup(trainer, pl_module, stage)
-        # It is compared with numbers at every step.
-        self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+        self._average_model.n_averaged = torch.tensor(0)  # here, as every step reads it
 
     def named_buffers(self):
         """Yield names and buffers of the averaged model, as `torch.nn.Module.named_buffers`."""
@@ -46,6 +60,10 @@ class ExponentialAverage(WeightAveraging):
         """Put the average in; the statistics of the last weights become those of all processes."""
         pl_module.share_statistics()
         super().on_validation_epoch_start(trainer, pl_module)
+
+
+def _tensors(module):
+    return itertools.chain(module.parameters(), module.buffers())
 
 
 @contextlib.contextmanager

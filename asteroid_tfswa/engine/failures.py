@@ -43,9 +43,10 @@ def explain(error):
             "same command again to continue"
         )
     if is_out_of_memory(error):
+        reason = text.partition("\n")[0][:200] or type(error).__name__
         return InputError(
-            "batch_size: memory is full; lower batch_size (raise accumulate by the same factor to "
-            "keep the same steps), segment, valid_segment or num_workers"
+            f"batch_size: memory is full ({reason}); lower batch_size (raise accumulate by the "
+            "same factor to keep the same steps), segment, valid_segment or num_workers"
         )
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         reason = next(line for line in text.splitlines() if line.strip())

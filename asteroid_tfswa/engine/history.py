@@ -93,7 +93,8 @@ def draw_curves(folder):
         for name in shown:
             points = [(row["epoch"], row[name]) for row in rows if name in row]
             label = name.partition("/")[2] or ("mean" if name != title and "dB" in title else name)
-            axes.plot(*zip(*points), marker=".", label=label)
+            # Between two dollar signs matplotlib would read a formula.
+            axes.plot(*zip(*points), marker=".", label=label.replace("$", r"\$"))
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
         axes.legend()

@@ -3,9 +3,7 @@
 import dataclasses
 import os
 
-import torch
-
-from asteroid_tfswa.devices import choose_devices
+from asteroid_tfswa.devices import choose_devices, count_gpus
 from asteroid_tfswa.errors import InputError
 
 
@@ -88,7 +86,7 @@ def place(devices, precision, num_nodes=1):
         if hardware["accelerator"] == "cpu" and devices in ("", "cpu"):
             hardware |= {"devices": per_node, "n_devices": per_node}
         if hardware["n_devices"] != per_node:
-            found = f"'{devices}'" if devices else f"{torch.cuda.device_count()} visible GPUs"
+            found = f"'{devices}'" if devices else f"{count_gpus()} visible GPUs"
             raise InputError(
                 f"devices: {found}, but {launcher.name} has started {per_node} processes on each "
                 "node; start one for each device, and let each process see all GPUs of its node"

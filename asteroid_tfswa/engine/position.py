@@ -33,7 +33,7 @@ def process_state(trainer, pl_module, in_epoch):
         options |= {"reduce_fx": meta.reduce_fx.__name__, "sync_dist": meta.sync.should}
         sums = {key: getattr(metric, key).cpu() for key in metric._defaults}
         means[f"{meta.fx} {meta.name}"] = {"options": options, "sums": sums}
-    state = {"random": random_states(), "means": means}
+    state = {"random": random_states(pl_module.device), "means": means}
     if rank_and_world()[1] > 1:
         state["buffers"] = {k: buffer.cpu() for k, buffer in _buffers(trainer, pl_module).items()}
     return state
@@ -60,7 +60,7 @@ def restore_process_state(state, trainer, pl_module):
     buffers = _buffers(trainer, pl_module)
     for name, value in state.get("buffers", {}).items():
         buffers[name].copy_(value)
-    set_random_states(state["random"])
+    set_random_states(state["random"], pl_module.device)
 
 
 def _buffers(trainer, pl_module):
@@ -72,8 +72,12 @@ def _buffers(trainer, pl_module):
     return buffers
 
 
-def random_states():
-    """Read the states of all global random generators.
+def random_states(device):
+    """Read the states of the global random generators.
+
+    Args:
+        device (torch.device): whose generator counts besides the CPU's. To ask an unused GPU would
+            take memory there.
 
     Returns:
         dict: for `set_random_states`; tensors and plain values.
@@ -81,19 +85,20 @@ def random_states():
     kind, keys, *rest = np.random.get_state()
     states = {"python": random.getstate(), "numpy": (kind, keys.tolist(), *rest)}
     states["torch"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
-def set_random_states(states):
+def set_random_states(states, device):
     """Set the global random generators.
 
     Args:
-        states (dict): of `random_states`; a GPU's is ignored where there is none.
+        states (dict): of `random_states`; a GPU's is ignored on the CPU.
+        device (torch.device): of this process.
     """
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

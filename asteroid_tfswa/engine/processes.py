@@ -1,5 +1,6 @@
 """Start and end the processes of a training run together."""
 
+import functools
 import signal
 import time
 
@@ -10,6 +11,8 @@ from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
+from asteroid_tfswa.devices import rank_and_world
+from asteroid_tfswa.engine.deadline import Deadline
 from asteroid_tfswa.engine.signals import (
     STOP_SIGNALS,
     end_with_parent,
@@ -28,14 +31,17 @@ class StopCallback(Callback):
 
     Args:
         signals (StopSignals): the context in which the trainer runs.
+        describe (callable): of this and an error of the trainer, to the error that is reported.
 
     Attributes:
+        deadline (Deadline): until when the trainer must have raised an error that it met.
         started (bool): whether training has begun: a checkpoint, if any, is loaded.
         failure (str or None): how another process failed, if one did.
     """
 
-    def __init__(self, signals):
+    def __init__(self, signals, describe):
         self.signals = signals
+        self.deadline = Deadline(functools.partial(describe, self))
         self.started = False
         self.failure = None
 
@@ -56,6 +62,8 @@ class StopCallback(Callback):
         Lightning also watches them and kills this process once one has ended, so it must forget
         them first.
         """
+        if waits_for_others():
+            self.deadline.start(exception)
         if rank_zero_only.rank != 0:
             time.sleep(REPORT_DELAY)
             return
@@ -67,6 +75,15 @@ class StopCallback(Callback):
         for process in processes:
             process.kill()
             process.wait()
+
+
+def waits_for_others():
+    """Whether this process's GPU may wait for other processes.
+
+    Returns:
+        bool: False on the CPU, where a process notices when another one has died.
+    """
+    return rank_and_world()[1] > 1 and torch.distributed.get_backend() == "nccl"
 
 
 def _find_failure(processes):

@@ -80,6 +80,13 @@ class MusicSystem(System):
         with torch.autocast(estimates.device.type, enabled=False):
             return self.loss_func(estimates, targets)
 
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        """Leave the numbers of validation chunks here: to read them there would wait for it."""
+        if isinstance(batch, StemBatch):
+            return batch
+        mixture, targets, numbers = batch
+        return mixture, targets, numbers.tolist()
+
     def on_after_batch_transfer(self, batch, dataloader_idx):
         """Mix the stems of a training batch, see `TrainSegments`; validation has mixtures."""
         return self.train_loader.dataset.mix(batch) if isinstance(batch, StemBatch) else batch
@@ -176,13 +183,12 @@ class MusicSystem(System):
         """Add a batch of chunks.
 
         Args:
-            batch (tuple of torch.Tensor): mixture, targets and numbers of the chunks, see
-                `ValidChunks`.
+            batch (tuple): mixture, targets, and a list of the chunks' numbers, see `ValidChunks`.
             batch_nb (int): number of the batch.
         """
         mixture, targets, numbers = batch
         estimates = self._estimate(mixture, targets)
-        self.validation.add(numbers.tolist(), targets, estimates, self._loss)
+        self.validation.add(numbers, targets, estimates, self._loss)
 
     def on_validation_epoch_end(self):
         """Log the numbers of the validation.

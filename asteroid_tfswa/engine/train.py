@@ -5,7 +5,6 @@ import copy
 import math
 from pathlib import Path
 
-import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import default_convert
 
@@ -18,6 +17,7 @@ from asteroid_tfswa.engine.history import draw_curves
 from asteroid_tfswa.engine.launchers import place
 from asteroid_tfswa.engine.losses import get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
+from asteroid_tfswa.engine.precision import prepare_precision
 from asteroid_tfswa.engine.processes import Loader
 from asteroid_tfswa.engine.record import Record
 from asteroid_tfswa.engine.resume import ExpDir, Start, training_fingerprint
@@ -85,11 +85,11 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
     check_keys(conf)
     training = conf["training"]
     hardware = place(devices, training["precision"], training["num_nodes"])
-    if hardware["accelerator"] == "gpu":
-        torch.set_float32_matmul_precision("high")  # TF32 for what precision leaves in float32
+    prepare_precision(model, hardware)
+    on_gpu = hardware["accelerator"] == "gpu"
     steps_per_epoch = count_steps(training, hardware["n_devices"])
     fingerprint = training_fingerprint(data)
-    system = make_system(model, data, conf, steps_per_epoch, fingerprint)
+    system = make_system(model, data, conf, steps_per_epoch, fingerprint, pin_memory=on_gpu)
     if training["strategy"] == "fsdp":
         if conf["optim"]["ema_decay"]:
             raise InputError("ema_decay: Lightning averages no shared weights; use strategy ddp")
@@ -187,7 +187,7 @@ def compile_model(model):
     model.compile()
 
 
-def make_system(model, data, conf, steps_per_epoch, fingerprint):
+def make_system(model, data, conf, steps_per_epoch, fingerprint, pin_memory=False):
     """Assemble the model, its data, its loss, its optimizer and its schedule.
 
     Args:
@@ -196,6 +196,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
         conf (dict): see `train`.
         steps_per_epoch (int): optimizer steps of one epoch.
         fingerprint (str): of the data.
+        pin_memory (bool): prepare batches for a GPU, which takes memory there. Default False.
 
     Returns:
         MusicSystem: with its loaders, optimizer and schedule.
@@ -238,7 +239,7 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint):
     loading = {
         "num_workers": c["num_workers"],
         "persistent_workers": c["num_workers"] > 0,
-        "pin_memory": torch.cuda.is_available(),
+        "pin_memory": pin_memory,
     }
     freeze(model, optim["freeze"])
     optimizer = make_optimizer(

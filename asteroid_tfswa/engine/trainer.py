@@ -1,6 +1,7 @@
 """Run Lightning's trainer: its options, its callbacks, and its errors as one line."""
 
 import contextlib
+import functools
 import logging
 import warnings
 
@@ -85,29 +86,38 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
         InputError: see `train`.
         KeyboardInterrupt: after Ctrl-C or SIGTERM.
     """
-    stop = StopCallback(signals)
+    describe = functools.partial(_describe, folder, checkpoint)
+    stop = StopCallback(signals, describe)
     starts_others = hardware["n_devices"] > 1 and not hardware["launcher"]
     try:
         with quiet_lightning(), quiet_writer_thread(), signals_blocked(starts_others):
             make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
     except BaseException as error:
-        if signals.received is not None:
-            # Lightning raises SystemExit, and code that a signal interrupts may fail in other ways.
-            raise signals.received from None
-        if stop.failure:
-            raise InputError(f"devices: {stop.failure}; its own message says why") from error
-        explained = explain(error)
-        if isinstance(error, OSError) and error.filename is None:
-            explained = InputError(
-                f"{folder.path / 'logs'}: the log cannot be written ({error.strerror}); make room "
-                "and run the same command again"
-            )
-        elif explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
-            explained = InputError(
-                f"{checkpoint}: training cannot continue from it ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:200]}); {folder.remedy(checkpoint)}"
-            )
-        raise (explained or error) from error
+        described = describe(stop, error)
+        raise described from (None if described is signals.received else error)
+    finally:
+        stop.deadline.cancel()
+
+
+def _describe(folder, checkpoint, stop, error):
+    """The error that is reported in place of one of the trainer's."""
+    if stop.signals.received is not None:
+        # Lightning raises SystemExit, and code that a signal interrupts may fail in other ways.
+        return stop.signals.received
+    if stop.failure:
+        return InputError(f"devices: {stop.failure}; its own message says why")
+    explained = explain(error)
+    if isinstance(error, OSError) and error.filename is None:
+        return InputError(
+            f"{folder.path / 'logs'}: the log cannot be written ({error.strerror}); make room "
+            "and run the same command again"
+        )
+    if explained is None and isinstance(error, Exception) and checkpoint and not stop.started:
+        return InputError(
+            f"{checkpoint}: training cannot continue from it ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}); {folder.remedy(checkpoint)}"
+        )
+    return explained or error
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
     python -m asteroid_tfswa.engine.trial < trial.json
 
-The process trains in a temporary folder, and prints what `Meter` measured as its last line.
+The process trains in a folder that it is told, and prints what `Meter` measured as its last line.
 """
 
 import copy
@@ -33,12 +33,14 @@ def measure(conf, batch_size, precision, data_dir=None, device=""):
     """
     task = {"conf": _shortened(conf, batch_size, precision), "device": device}
     task["data_dir"] = str(data_dir) if data_dir else None
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps(task),
-        capture_output=True,
-        text=True,
-    )
+    # This process removes the folder: Ctrl-C and SIGTERM make it kill the other one.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=json.dumps({**task, "folder": folder}),
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
         return {"error": lines[-1].removeprefix("error: ")}
@@ -104,9 +106,9 @@ def _main():
 
     task = json.load(sys.stdin)
     conf = task["conf"]
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        folder = Path(folder)
-        exp_dir = folder / "exp"
+    folder = Path(task["folder"])
+    exp_dir = folder / "exp"
+    with contextlib.redirect_stdout(sys.stderr):
         if task["data_dir"]:
             data = read_prepared(task["data_dir"])
         else:

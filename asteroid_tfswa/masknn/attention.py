@@ -19,6 +19,7 @@ from asteroid_tfswa.arguments import refusal
 from asteroid_tfswa.masknn.cpu_attention import cpu_attention
 
 MAX_POSITIONS = 2**13  # in a slice of a map, in separation: their MLP fits into a cache
+MAX_BATCH = 2**16 - 1  # of a CUDA kernel, which has a row of its grid for each item
 
 
 class AttentionLayer(nn.Module):
@@ -171,9 +172,28 @@ def attention(qkv: torch.Tensor, n_heads: int, window: tuple[int, int]) -> torch
     heads = heads.permute(4, 0, 1, 5, 2, 3, 6)  # (3, rows, cols, heads, height, width, head_dim)
     # Columns go beside the heads: CUDA kernels take at most 65,535 items in a batch.
     heads = heads.reshape(3, rows, cols * n_heads, height * width, chan // n_heads)
-    out = F.scaled_dot_product_attention(heads[0], heads[1], heads[2])
+    q, k, v = heads[0], heads[1], heads[2]
+    out = fused_attention(q, k, v)  # upstream: out = F.scaled_dot_product_attention(q, k, v)
     out = out.reshape(rows, cols, n_heads, height, width, chan // n_heads)
     return out.permute(0, 3, 1, 4, 2, 5).reshape(batch, n_frames, n_bins, chan)
+
+
+def fused_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """`F.scaled_dot_product_attention` of any number of items.
+
+    Args:
+        q, k, v (torch.Tensor): (batch, heads, positions, head_dim).
+
+    Returns:
+        torch.Tensor: same shape.
+    """
+    if not torch.jit.is_scripting():
+        # A graph that is exported takes batches of any size.
+        is_graph = torch.jit.is_tracing() or torch.compiler.is_exporting()
+        if not is_graph and len(q) > MAX_BATCH:
+            parts = zip(q.split(MAX_BATCH), k.split(MAX_BATCH), v.split(MAX_BATCH))
+            return torch.cat([F.scaled_dot_product_attention(*part) for part in parts])
+    return F.scaled_dot_product_attention(q, k, v)
 
 
 @script_if_tracing  # so that a traced model takes maps of any size

@@ -65,7 +65,7 @@ class Joiner:
         Returns:
             torch.Tensor: what is final now: up to the overlap with the next chunk, if any.
         """
-        fade_in = self.fade_in.to(sources.device)
+        fade_in = self.fade_in = self.fade_in.to(sources.device)  # copied once
         if self.tail is not None:
             sources[..., : self.n_overlap] *= fade_in
             sources[..., : self.n_overlap] += self.tail

@@ -16,6 +16,8 @@ TRIM_EVERY = 4  # chunks on the CPU; trimming costs time, so not after every chu
 
 _modes = {}  # models in use: by how many, and the former modes of their modules
 _modes_guard = threading.Lock()
+_exact = []  # blocks that compute in full float32, each with the switches that it found
+_exact_guard = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -43,6 +45,29 @@ def evaluating(model):
                     module.training = training
 
 
+@contextlib.contextmanager
+def full_float32():
+    """Compute without TF32 on a GPU, for any number of threads at once.
+
+    TF32 rounds the factors of matrix products and convolutions to 10 bits. Convolutions use it
+    unless told otherwise, and training allows it for matrix products. The switches are the whole
+    process's; they return to what they were when the last block ends.
+    """
+    convolutions = torch.backends.cudnn
+    with _exact_guard:
+        _exact.append((torch.get_float32_matmul_precision(), convolutions.allow_tf32))
+        torch.set_float32_matmul_precision("highest")
+        convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        with _exact_guard:
+            products, allowed = _exact.pop()  # of the last block it is what the first one found
+            if not _exact:
+                torch.set_float32_matmul_precision(products)
+                convolutions.allow_tf32 = allowed
+
+
 class ChunkRunner:
     """Run chunks through a model on its device.
 
@@ -52,8 +77,8 @@ class ChunkRunner:
     Args:
         model (MusicModel): the model, in evaluation mode.
         overlap (float): share of a chunk that overlaps the next, for chunks that are halved.
-        precision (str): "32", "bf16", or "auto": bf16 on a GPU or CPU that has it in
-            hardware, else 32.
+        precision (str): "32", see `full_float32`, "bf16", or "auto": bf16 on a GPU or CPU that has
+            it in hardware, else 32.
 
     Raises:
         InputError: if `precision` is unknown.
@@ -106,9 +131,9 @@ class ChunkRunner:
         if self.device.type == "cpu" and self._n_runs % TRIM_EVERY == 0:
             return_memory()
         self._n_runs += 1
-        with torch.no_grad(), torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.is_bf16
-        ):
+        exact = contextlib.nullcontext() if self.is_bf16 else full_float32()
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16)
+        with torch.no_grad(), autocast, exact:
             groups = channel_groups(chunks.shape[1], self.model.in_channels)
             parts = [self.model(g) for g in chunks.to(self.device).split(groups, dim=1)]
             if self.model.in_channels == 1:  # sources have no axis for channels
@@ -116,15 +141,15 @@ class ChunkRunner:
             return torch.cat(parts, dim=2).float().cpu()
 
     def _take_less(self, batch, size, err):
-        seconds = size / self.model.sample_rate
+        seconds, reason = size / self.model.sample_rate, str(err).partition("\n")[0][:200]
         if batch > 1:
             self.max_batch = batch // 2
         elif seconds / 2 >= SHORTEST:
             self.max_batch, self.max_size = 1, (size + 1) // 2
         else:
             raise InputError(
-                f"segment: not enough memory on {self.device} even for chunks of {seconds:.1f} s; "
-                "close other programs or use another device"
+                f"segment: not enough memory on {self.device} even for chunks of {seconds:.1f} s "
+                f"({reason}); close other programs or use another device"
             ) from err
         warnings.warn(
             f"out of memory on {self.device}: continuing with smaller batches or shorter chunks; "

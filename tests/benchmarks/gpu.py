@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 import asteroid_tfswa.masknn.cpu_attention  # noqa: F401 - its operators get formulas below
-from asteroid_tfswa.masknn.attention import window_attention
+from asteroid_tfswa.masknn.attention import attention
 from tests.benchmarks.measure import print_table
 from tests.benchmarks.work import TASKS, recipe_model
 
@@ -114,16 +114,24 @@ class Bench:
         return speed
 
     def many_windows(self):
-        """Check attention in more windows than a CUDA grid has rows against that in few."""
-        shape = (4, 16, 16) if self.args.tiny else (64, 264, 256)  # 67,584 windows
+        """Check attention in more windows than a CUDA grid has rows against that in few.
+
+        The windows are those of shifted window attention, then those of frequency attention.
+        """
+        large = {(8, 8): (64, 264, 256), (1, 16): (64, 1056, 16)}  # 67,584 windows each
+        for window, shape in large.items():
+            self.windows((4, 16, 16) if self.args.tiny else shape, window)
+
+    def windows(self, shape, window):
+        """Check attention in windows of a map (batch, time, freq) against a quarter at a time."""
         qkv = torch.randn(*shape, 96, device=self.device).bfloat16().requires_grad_()
-        whole = window_attention(qkv, 2, (8, 8), (0, 0))
+        whole = attention(qkv, 2, window)
         (grad,) = torch.autograd.grad(whole.float().square().sum(), qkv)
-        parts = [window_attention(part, 2, (8, 8), (0, 0)) for part in qkv.split(shape[0] // 4)]
+        parts = [attention(part, 2, window) for part in qkv.split(shape[0] // 4)]
         grads = [torch.autograd.grad(p.float().square().sum(), qkv)[0] for p in parts]
         for name, a, b in (("output", whole, torch.cat(parts)), ("gradient", grad, sum(grads))):
             error = ((a - b).float().abs().max() / b.float().abs().max()).item()
-            print(f"  {name}: {error:.1e} away from that of a quarter at a time", flush=True)
+            print(f"  {window}, {name}: {error:.1e} away from a quarter at a time", flush=True)
             assert error < 0.02, f"attention in many windows: wrong {name}"
 
     def profile(self, task, n_bands):

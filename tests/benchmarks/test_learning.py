@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from asteroid_tfswa.config import read_yaml
+from asteroid_tfswa.errors import InputError
 from tests.benchmarks.learning import other_artists, report, run
 from tests.benchmarks.learning.songs import find_songs
 from tests.benchmarks.work import RECIPE_CONF
@@ -75,6 +76,12 @@ def test_a_run_continues_and_is_reported(job, tmp_path, monkeypatch, capsys):
     score = report.valid_score(result)
     assert f"| {score:.2f} (" in table and f"{score:.2f} (" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())[0]["lr"] == 1e-3
+
+
+def test_float16_is_refused(job, tmp_path):
+    job["conf"]["training"]["precision"] = "16-mixed"
+    with pytest.raises(InputError, match="^precision: 16-mixed needs gradients that are scaled"):
+        run.Run(job, tmp_path)
 
 
 def test_sdrs_leave_silent_stems_out():

@@ -1,14 +1,20 @@
 """Steps that are not finite: what they leave unchanged, in a loop and in training runs."""
 
+import types
+
 import pytest
+import pytorch_lightning as pl
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.guard import StepGuard
 from asteroid_tfswa.engine.losses import LOSSES, get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.separate.chunks import Joiner
 from tests.engine import tiny
 
 NAN, INF = float("nan"), float("inf")
@@ -98,32 +104,83 @@ def test_a_gradient_scaler_lowers_its_scale(kind):
     assert scaler.get_scale() == 512.0 and skipped[3] == [1, 0, 1]
 
 
-class NoReading(TorchDispatchMode):
-    """Context in which reading a number from a tensor, which waits for its device, fails."""
+class NoWaiting(TorchDispatchMode):
+    """Context in which what waits for the device fails, with "meta" in place of a GPU.
+
+    That is to read a number, to copy a tensor there, and to index with a list, which is copied, or
+    with a mask, which is read.
+    """
+
+    aten = torch.ops.aten
+    READING = (aten._local_scalar_dense.default, aten.nonzero.default)
+    READING += (aten.index.Tensor, aten.index_put_.default)
+    COPYING = (aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function is not torch.ops.aten._local_scalar_dense.default, "a number was read"
-        return function(*args, **(kwargs or {}))
+        if function in self.READING:
+            assert args[0].is_cpu, "a number was read"
+        out = function(*args, **(kwargs or {}))
+        if function in self.COPYING:
+            tensors = [x for x in pytree.tree_leaves((args, out)) if isinstance(x, torch.Tensor)]
+            assert len({tensor.device for tensor in tensors}) == 1, "a tensor was copied"
+        return out
 
 
-def test_nothing_waits_for_the_device():
+def small_net():
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).to("meta")
+
+
+def test_a_step_does_not_wait_for_the_device():
     """Neither the guard nor a loss, of which SDRs and the trimmed one choose by value."""
-    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    net = small_net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    guard = StepGuard(net, torch.device("cpu"))
-    loss = get_loss(dict.fromkeys(LOSSES, 1.0))
-    estimates, targets = torch.randn(2, 2, 3, 1, 4096, requires_grad=True)
-    with NoReading():
+    guard = StepGuard(net, torch.device("meta"))
+    loss = get_loss(dict.fromkeys(LOSSES, 1.0)).to("meta")
+    estimates, targets = torch.randn(2, 2, 3, 1, 4096, device="meta", requires_grad=True)
+    with NoWaiting():
         loss(estimates, targets.detach()).backward()
         guard.start_batch()
-        value = net(torch.randn(5, 3)).square().mean()
+        value = net(torch.randn(5, 3, device="meta")).square().mean()
         value.backward()
         guard.end_batch(value)
         guard.before_step(optimizer)
         optimizer.step()
         guard.after_step(optimizer)
-    with pytest.raises(AssertionError, match="a number was read"), NoReading():
-        value.item()
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda numbers: numbers.sum().item(),
+        lambda numbers: torch.tensor(3).to("meta"),
+        lambda numbers: numbers.copy_(torch.ones(3)),
+        lambda numbers: numbers[[0, 2]],
+    ],
+)
+def test_waiting_would_be_noticed(wait):
+    with pytest.raises(AssertionError, match="was (read|copied)"), NoWaiting():
+        wait(torch.ones(3, device="meta"))
+
+
+def test_an_average_of_weights_does_not_wait_for_the_device():
+    module = pl.LightningModule()
+    module.net = small_net()
+    module.optimizer = module.scheduler = module.train_loader = module.val_loader = None
+    strategy = types.SimpleNamespace(root_device=torch.device("meta"))
+    average = ExponentialAverage(0.9)
+    average.setup(types.SimpleNamespace(strategy=strategy), module, "fit")
+    with NoWaiting():
+        for step in (1, 1, 2):  # the second batch has no step
+            trainer = types.SimpleNamespace(global_step=step)
+            average.on_train_batch_end(trainer, module, None, None, 0)
+    assert average._average_model.n_averaged == 2
+
+
+def test_chunks_are_joined_without_waiting_after_the_first():
+    join = Joiner(4)
+    join(torch.ones(2, 2, 10, device="meta"), is_last=False)
+    with NoWaiting():
+        join(torch.ones(2, 2, 10, device="meta"), is_last=False)
 
 
 @pytest.fixture

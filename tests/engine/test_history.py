@@ -11,6 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asteroid_tfswa.devices import has_bfloat16
+from asteroid_tfswa.engine.history import draw_curves
 from asteroid_tfswa.engine.record import git_state
 from tests.engine import tiny
 
@@ -68,6 +69,12 @@ def test_the_table_has_each_epoch_once_after_a_kill(data_dir, tmp_path):
     assert "drums/estimate" in tags["audio"] and "drums/both" in tags["images"]
     assert [event.step for event in log.Images("drums/both")] == [22, 33, 44]
     assert log.Audio("drums/reference")[0].length_frames == int(2.3 * tiny.RATE)
+
+
+def test_names_of_sources_are_no_formulas(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,train_loss,val_usdr/$a_{$\n1,2.0,3.0\n2,1.0,4.0\n")
+    draw_curves(tmp_path)
+    assert (tmp_path / "curves.png").is_file()
 
 
 def test_commit_and_whether_it_was_changed(tmp_path):

@@ -196,7 +196,8 @@ def test_losses_take_what_models_give(name, pair):
     estimates, targets = pair
     strided = estimates.transpose(1, 2).contiguous().transpose(1, 2)
     loss = get_loss(name)
-    assert loss(strided, targets) == loss(estimates, targets)
+    # CPUs differ in the order in which they sum.
+    torch.testing.assert_close(loss(strided, targets), loss(estimates, targets))
     assert not loss.state_dict()  # nothing of it goes into checkpoints
 
 

@@ -1,10 +1,12 @@
 """What a run will need, from real steps."""
 
 import json
+import sys
 
 import pytest
 
 from asteroid_tfswa.engine.plan import _largest, _schedule
+from asteroid_tfswa.engine.trial import measure
 from asteroid_tfswa_cli import main
 from tests.engine import tiny
 
@@ -39,6 +41,29 @@ def test_a_plan_of_real_steps(tmp_path, capsys):
     assert schedule["disk_gib"] == pytest.approx(sizes / 2**30)
     songs = sum(file.stat().st_size for file in data_dir.rglob("*.wav"))
     assert schedule["data_gib"] == pytest.approx(songs / 2**30) and songs > 0
+
+
+def test_what_cannot_be_written_is_refused_first(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("asteroid_tfswa.cli.plan.plan", lambda *args: pytest.fail("too late"))
+    with pytest.raises(SystemExit):
+        main(["plan", "--id", "cpu", "--json", str(tmp_path)])
+    assert capsys.readouterr() == (
+        "",
+        f"error: {tmp_path}: is a folder; move it away or choose another name\n",
+    )
+
+
+def test_ctrl_c_leaves_no_folder(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    python = tmp_path / "python"  # takes the place of the process that trains
+    python.write_text(f"#!/bin/sh\nls {temporary} > {tmp_path}/seen\nkill -INT $PPID\nsleep 60\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(KeyboardInterrupt):
+        measure(tiny.make_conf(), 1, "32-true")
+    assert (tmp_path / "seen").read_text() and not list(temporary.iterdir())
 
 
 def test_the_largest_batch_grows_with_memory():

@@ -4,10 +4,14 @@ import functools
 import os
 import re
 import signal
+import threading
+import time
 
 import pytest
 import torch
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
+from asteroid_tfswa.engine import deadline, processes
 from asteroid_tfswa.engine.signals import StopSignals
 from tests.engine import tiny
 from tests.engine.commands import (
@@ -116,6 +120,38 @@ def test_little_shared_memory_is_one_line_with_the_remedy(start):
     assert command.end() == 1
     assert len(command.lines) == 1
     assert command.lines[0].startswith("error: num_workers: the shared memory in /dev/shm is too")
+
+
+def break_and_hang():
+    """Make training fail, and its end wait, as a GPU waits for a process that has died."""
+    deadline.SECONDS = 0.1
+    processes.waits_for_others = lambda: True
+    tiny.TinyModel.forward = lambda self, wave: [][0]
+    SingleDeviceStrategy.teardown = lambda self: time.sleep(100)
+
+
+def fail_with_full_memory():
+    """The same, with an error that has a line."""
+    break_and_hang()
+    tiny.TinyModel.forward = lambda self, wave: torch.empty(1).expand(2**60).clone()
+
+
+def test_an_end_that_waits_for_a_gpu_is_cut_short(start):
+    command = start(setup=fail_with_full_memory)
+    assert command.end(seconds=60) == 1
+    (line,) = command.lines
+    assert line.startswith("error: batch_size: memory is full (")
+    bug = start("bug", setup=break_and_hang)
+    assert bug.end(seconds=60) == 1 and bug.lines[-1] == "IndexError: list index out of range"
+
+
+def test_an_end_in_time_is_not_cut_short(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "waits_for_others", lambda: True)
+    monkeypatch.setattr(tiny.TinyModel, "forward", lambda self, wave: [][0])
+    with pytest.raises(IndexError):
+        tiny.run(data_dir, tmp_path / "exp")
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)
 
 
 def test_processes_stop_together_at_a_bad_loss(start, tmp_path):

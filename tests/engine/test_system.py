@@ -120,6 +120,11 @@ def test_a_model_of_other_channels_is_named(data_dir, tmp_path):
         train(model, data, tiny.make_conf(), tmp_path / "exp", "cpu")
 
 
+def test_numbers_of_chunks_never_travel_to_the_device():
+    batch = [torch.zeros(2, 2, 5), torch.zeros(2, 1, 2, 5), torch.tensor([3, 4])]
+    assert MusicSystem.on_before_batch_transfer(None, batch, 0)[2] == [3, 4]
+
+
 def test_lists_in_the_configuration_can_be_logged():
     hparams = MusicSystem.config_to_hparams({"data": {"sources": ["a", "b"], "seed": None}})
     assert hparams == {"data_sources": "['a', 'b']", "data_seed": "None"}

@@ -13,7 +13,8 @@ import torch
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.devices import has_bfloat16
-from asteroid_tfswa.engine.train import train
+from asteroid_tfswa.engine.position import random_states, set_random_states
+from asteroid_tfswa.engine.train import make_system, train
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny
 
@@ -239,6 +240,18 @@ def test_a_step_is_the_mean_over_its_batches_also_if_the_last_one_has_fewer(data
 def test_a_new_run_needs_batches_of_which_something_can_be_left_out(data_dir, tmp_path):
     with pytest.raises(InputError, match="l1_trimmed needs batches of at least 10 stems: got 8; r"):
         tiny.run(data_dir, tmp_path, loss="l1_trimmed")
+
+
+def test_a_run_on_the_cpu_leaves_a_gpu_alone(data_dir, monkeypatch):
+    """Pinned memory and a GPU's random state would take memory there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", None)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", None)
+    data, device = read_prepared(data_dir), torch.device("cpu")
+    system = make_system(tiny.TinyModel(), data, tiny.make_conf(), 3, "")
+    assert not system.train_loader.pin_memory and not system.val_loader.pin_memory
+    states = random_states(device)
+    set_random_states({**states, "cuda": None}, device)  # of an earlier version
 
 
 def test_accumulated_bfloat16_with_each_loss(data_dir, tmp_path):

@@ -195,7 +195,8 @@ class MultiScaleSpectral(nn.Module):
         hop = size // 2
         spec = torch.stft(signals, size, hop, window=window, center=False, return_complex=True)
         scale = torch.full((spec.shape[1], 1), 2 * hop**0.5 / size, device=spec.device)
-        scale[[0, -1]] *= 0.5**0.5
+        for row in (0, -1):  # a list of both would be copied to the device
+            scale[row] *= 0.5**0.5
         return ((spec.real * scale) ** 2 + (spec.imag * scale) ** 2 + EPS).sqrt()
 
 

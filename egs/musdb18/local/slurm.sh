@@ -22,6 +22,8 @@
 set -e
 cd -- "${SLURM_SUBMIT_DIR:?is not set: submit this file with sbatch}"
 
-srun --nodes=1 --ntasks=1 --ntasks-per-node=1 bash run.sh --stage 0 --stop_stage 0 "$@"
-srun --kill-on-bad-exit=1 bash run.sh --stage 1 --stop_stage 1 --num_nodes "$SLURM_JOB_NUM_NODES" "$@"
-srun --nodes=1 --ntasks=1 --ntasks-per-node=1 bash run.sh --stage 2 "$@"
+# Since SLURM 22.05 srun does not inherit the number of cores from the job.
+cpus="--cpus-per-task=${SLURM_CPUS_PER_TASK:-1}"
+srun "$cpus" --nodes=1 --ntasks=1 --ntasks-per-node=1 bash run.sh --stage 0 --stop_stage 0 "$@"
+srun "$cpus" --kill-on-bad-exit=1 bash run.sh --stage 1 --stop_stage 1 --num_nodes "$SLURM_JOB_NUM_NODES" "$@"
+srun "$cpus" --nodes=1 --ntasks=1 --ntasks-per-node=1 bash run.sh --stage 2 "$@"

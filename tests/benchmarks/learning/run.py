@@ -17,9 +17,11 @@ from asteroid_tfswa.data.dataset import TrainSegments
 from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.losses import get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.scores.bsseval import frame_sdr
 from asteroid_tfswa.separate.chunks import overlap_add
+from asteroid_tfswa_cli import run_command
 from tests.benchmarks.learning.contestants import make
 from tests.benchmarks.learning.songs import find_songs, read_stems
 
@@ -47,10 +49,14 @@ class Run:
         optim = dict(self.conf["optim"])
         optimizer = {key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
         self.optimizer = make_optimizer(self.model.parameters(), **optimizer)
-        self.loss = get_loss(self.conf["training"]["loss"])
-        hardware = choose_devices(
-            "0" if self.device.type == "cuda" else "cpu", self.conf["training"]["precision"]
-        )
+        self.loss = get_loss(self.conf["training"]["loss"]).to(self.device)
+        precision = self.conf["training"]["precision"]
+        if precision == "16-mixed":
+            raise InputError(
+                "precision: 16-mixed needs gradients that are scaled, which the race does not do; "
+                "use auto, bf16-mixed or 32-true"
+            )
+        hardware = choose_devices("0" if self.device.type == "cuda" else "cpu", precision)
         self.is_bf16 = hardware["precision"] == "bf16-mixed"
         self.average = None
         if optim["ema_decay"]:
@@ -184,11 +190,12 @@ class Run:
         path = self.folder / "state.pt"
         if not path.exists():
             return None
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        # On the CPU, or a GPU would hold the state twice.
+        state = torch.load(path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.curve, self.losses = state["done"], state["curve"], state["losses"]
-        torch.set_rng_state(state["rng"].cpu())
+        torch.set_rng_state(state["rng"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         return path
@@ -233,4 +240,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
