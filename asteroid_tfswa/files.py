@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 
 from asteroid_tfswa.errors import InputError
@@ -31,6 +32,7 @@ def atomic_write(path):
 
     If the block raises, Ctrl-C included, the temporary file is removed and `path` is unchanged.
     Temporary files of a killed process are removed by the next one that locks the folder.
+    A device or pipe, such as /dev/stdout, is not replaced: it gets what was written.
 
     Args:
         path (str or Path): the file to write; missing folders are created.
@@ -43,6 +45,10 @@ def atomic_write(path):
         ...     tmp.write_text("{}")
     """
     path = Path(path)
+    if _is_stream(path):
+        with _sent_to(path) as tmp:
+            yield tmp
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = temporary_name(path)
     try:
@@ -50,10 +56,40 @@ def atomic_write(path):
         yield tmp
         os.replace(tmp, path)
     except BaseException as error:
-        tmp.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(tmp)):
-            error.filename = str(path)  # the error for a full disk names no file
+        with contextlib.suppress(OSError):  # as on a disk that cannot be written to at all
+            tmp.unlink(missing_ok=True)
+        _name_for_user(error, tmp, path)
         raise
+
+
+def _is_stream(path):
+    """Whether a name is that of a device or pipe, or of what /dev/stdout leads to."""
+    is_opened = path.is_symlink() and path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
+    return path.exists() and not path.is_dir() and (is_opened or not path.is_file())
+
+
+@contextlib.contextmanager
+def _sent_to(stream):
+    """Yield a file; what the block writes to it is sent to `stream` when it ends without error."""
+    with tempfile.TemporaryDirectory() as folder:
+        tmp = Path(folder, f"whole{stream.suffix}")
+        tmp.touch()
+        try:
+            yield tmp
+            # Appended: stdout may be a file of the user, with lines above.
+            with open(tmp, "rb") as whole, open(stream, "ab") as file:
+                shutil.copyfileobj(whole, file)
+        except OSError as error:
+            _name_for_user(error, tmp, stream)
+            raise
+
+
+def _name_for_user(error, tmp, path):
+    """Make an OSError name what the user knows in place of the temporary file or folder."""
+    if isinstance(error, OSError):
+        named = str(error.filename or tmp)  # the error for a full disk names no file
+        if named == str(tmp) or named.startswith(f"{tmp}{os.sep}"):
+            error.filename = str(path) + named.removeprefix(str(tmp))
 
 
 @contextlib.contextmanager
@@ -136,12 +172,29 @@ def require_file_name(path):
             raise OSError(code, os.strerror(code), str(path)) from None
 
 
+def require_writable(path):
+    """Check, as far as possible, that a file can be written once long work is done.
+
+    Args:
+        path (Path): the file; its folder need not exist.
+
+    Raises:
+        InputError: if it is the name of a folder, or its folder cannot be written to.
+        OSError: see `require_file_name`.
+    """
+    require_file_name(path)
+    place = path if _is_stream(path) else _existing(path.absolute().parent)
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{path}: {place} cannot be written to; choose another file")
+
+
 @contextlib.contextmanager
-def atomic_folder(path):
+def atomic_folder(path, replace=False):
     """Fill a folder beside `path`, and rename it to `path` when the block ends without error.
 
     Args:
-        path (str or Path): the folder to create, which must not exist.
+        path (str or Path): the folder to create.
+        replace (bool): whether to replace a folder that exists. Default False.
 
     Yields:
         Path: the empty folder to fill.
@@ -151,10 +204,26 @@ def atomic_folder(path):
     try:
         tmp.mkdir(parents=True)
         yield tmp
-        os.rename(tmp, path)
-    except BaseException:
+        if replace and path.exists():
+            _replace_folder(tmp, path)
+        else:
+            os.rename(tmp, path)
+    except BaseException as error:
         shutil.rmtree(tmp, ignore_errors=True)
+        _name_for_user(error, tmp, path)
         raise
+
+
+def _replace_folder(new, path):
+    """Give a folder the name of another one, and remove that."""
+    old = path.rename(temporary_name(path))
+    try:
+        os.rename(new, path)
+    except BaseException:
+        if not path.exists():
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old)
 
 
 def remove_leftovers(folder):

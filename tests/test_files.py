@@ -1,8 +1,10 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from asteroid_tfswa.files import (
     atomic_folder,
     atomic_write,
     remove_leftovers,
+    require_writable,
 )
 
 
@@ -59,6 +62,51 @@ def test_error_is_the_users_own_where_the_temporary_file_is_gone(tmp_path):
     with pytest.raises(KeyError), atomic_write(tmp_path / "a.txt") as tmp:
         tmp.unlink()
         raise KeyError
+
+
+@pytest.mark.parametrize("write, inside", [(atomic_write, ""), (atomic_folder, "/song.wav")])
+def test_errors_name_what_was_asked_for(tmp_path, write, inside):
+    def error_of(name):
+        with pytest.raises(OSError) as error, write(tmp_path / "a") as tmp:
+            if write is atomic_write:  # which now cannot be removed
+                tmp.unlink()
+                tmp.mkdir()
+            raise OSError(errno.ENOSPC, "no space", name and f"{tmp}{inside}")
+        return error.value
+
+    for name, shown in ((None, tmp_path / "a"), ("tmp", f"{tmp_path}/a{inside}")):
+        assert (error_of(name).errno, error_of(name).filename) == (errno.ENOSPC, str(shown))
+
+
+def test_pipes_and_what_a_process_has_open_are_written_to_and_stay(tmp_path):
+    pipe, log = tmp_path / "pipe", tmp_path / "log.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log.write_text("before, ")
+    with open(log) as file:
+        for path in (pipe, Path(f"/proc/self/fd/{file.fileno()}")):
+            require_writable(path)
+            with atomic_write(path) as tmp:
+                tmp.write_text("all")
+            with pytest.raises(KeyError), atomic_write(path) as tmp:
+                tmp.write_text("half")
+                raise KeyError
+    assert os.read(reader, 99) == b"all" and pipe.is_fifo()
+    assert log.read_text() == "before, all"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["", ".", "a.txt/b", "a" * 300, "a\0"])
+def test_names_that_cannot_be_written_are_known_before(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").touch()
+    require_writable(Path("a.txt"))
+    require_writable(Path("new/folder/b.txt"))
+    with pytest.raises((InputError, OSError)):
+        require_writable(Path(name))
+    monkeypatch.setattr(os, "access", lambda place, mode: str(place) != str(tmp_path))
+    with pytest.raises(InputError, match=f"b.txt: {tmp_path} cannot be written to; choose"):
+        require_writable(Path("new/folder/b.txt"))
 
 
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -161,6 +209,10 @@ def test_folder_appears_when_the_block_has_ended(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "other"):
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == ["song"]
+    with atomic_folder(tmp_path / "song", replace=True) as tmp:
+        (tmp / "b.wav").touch()
+        assert os.listdir(tmp_path / "song") == ["a.wav"]
+    assert os.listdir(tmp_path) == ["song"] and os.listdir(tmp_path / "song") == ["b.wav"]
 
 
 def test_only_temporary_files_of_ours_are_leftovers(tmp_path):

@@ -85,6 +85,12 @@ def test_options_that_cannot_be_used_are_one_line_before_anything_starts(options
     assert len(done.stderr.strip("\n").replace("a\nb", "ab").splitlines()) == 1
 
 
+def test_a_link_to_the_script_runs_it(tmp_path):
+    (tmp_path / "link").symlink_to(RECIPE / "run.sh")
+    assert "error: --stage must be" in bash("bash link --stage 4", cwd=tmp_path).stderr
+    assert "  --musdb18_dir DIR" in bash("bash ./link --help", cwd=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     "musdb18_dir, name", [(".", "my 'songs' ü"), ("../my 'songs' ü/", "my 'songs' ü"), ("x/", "x")]
 )
@@ -176,11 +182,15 @@ def test_a_slurm_job_trains_with_all_its_tasks(tmp_path):
     srun.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     job = "bash egs/musdb18/local/slurm.sh --lr 5e-4"
-    done = bash(job, PATH=path, SLURM_SUBMIT_DIR=str(RECIPE), SLURM_JOB_NUM_NODES="2")
+    environ = {"SLURM_SUBMIT_DIR": str(RECIPE), "SLURM_JOB_NUM_NODES": "2"}
+    environ["SLURM_CPUS_PER_TASK"] = "9"
+    done = bash(job, PATH=path, **environ)
     data, training, scores = done.stdout.splitlines()
     assert training == (
-        "--kill-on-bad-exit=1 bash run.sh --stage 1 --stop_stage 1 --num_nodes 2 --lr 5e-4"
+        "--cpus-per-task=9 --kill-on-bad-exit=1 "
+        "bash run.sh --stage 1 --stop_stage 1 --num_nodes 2 --lr 5e-4"
     )
+    assert data.startswith("--cpus-per-task=9 ") and scores.startswith("--cpus-per-task=9 ")
     assert data.endswith("--ntasks-per-node=1 bash run.sh --stage 0 --stop_stage 0 --lr 5e-4")
     assert scores.endswith("--ntasks-per-node=1 bash run.sh --stage 2 --lr 5e-4")
     done = bash(job, PATH=path)

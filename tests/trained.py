@@ -5,6 +5,7 @@ import torch
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import PreparedData
 from asteroid_tfswa.engine.checkpoints import save_best_model
+from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.scores import evaluate
 from asteroid_tfswa.scores.card import write_results
 from asteroid_tfswa.scores.jobs import METHODS
@@ -42,4 +43,5 @@ def make_scores(model_file):
     values = {name: {"median": 1.5, "mean": 1.25} for name in (*FRAME_METRICS, *SONG_METRICS)}
     stems = dict.fromkeys(("vocals", "drums", "average"), values)
     summary = {"n_songs": 3, "scores": dict.fromkeys(METHODS, stems), "left_out": []}
-    write_results(model_file.parent / "scores", [], summary, {})
+    card = {"model": {"sha256": model_digest(model_file)}, "summary": summary}
+    write_results(model_file.parent / "scores", [], summary, card)

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from asteroid_tfswa.data.survey import KINDS, survey
-from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.errors import InputError, one_line
+from asteroid_tfswa.files import atomic_write, require_writable
 
 
 def add_arguments(parser):
@@ -38,18 +38,20 @@ def run(args):
     """Look through the set and print a table."""
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs must be 1 or more: got {args.jobs}")
+    if args.json is not None:
+        require_writable(args.json)
     report = survey(args.dir, args.sources, args.jobs)
     counted = [p for p in report["problems"] if p["kind"] not in args.allow]
     report["n_counted"] = len(counted)
-    if args.json:
-        with atomic_write(args.json) as tmp:
-            tmp.write_text(json.dumps(report, indent=1), encoding="utf-8")
     print(_table(report))
     for problem in report["problems"]:
         allowed = " (allowed)" if problem["kind"] in args.allow else ""
-        print(f"{problem['kind']}{allowed}: {problem['message']}")
+        print(f"{problem['kind']}{allowed}: {one_line(problem['message'])}")
     print(f"{len(counted)} problems" if len(counted) != 1 else "1 problem")
     sys.stdout.flush()
+    if args.json is not None:
+        with atomic_write(args.json) as tmp:
+            tmp.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if counted:
         sys.exit(1)
 

@@ -9,13 +9,14 @@ of the recipe's configuration is an option.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import asteroid_tfswa
 from asteroid_tfswa.config import add_keys, read_keys
 from asteroid_tfswa.devices import PRECISIONS
 from asteroid_tfswa.engine.plan import plan
-from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.files import atomic_write, require_writable
 
 BASE = Path(asteroid_tfswa.__file__).parent / "recipe/local/conf.yml"
 
@@ -34,10 +35,17 @@ def add_arguments(parser):
 def run(args):
     """Measure, and print a table."""
     conf = read_keys(args, BASE)
+    if args.json is not None:
+        require_writable(args.json)
     found = plan(conf, args.data_dir, args.id, args.precisions)
-    if args.json:
+    _print(found)
+    if args.json is not None:
+        sys.stdout.flush()
         with atomic_write(args.json) as tmp:
             tmp.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _print(found):
     print(f"{found['device']}, {found['memory_gib']:.1f} GiB usable")
     print(f"{'precision':12}{'batch':>6}{'GiB':>8}{'segments/s':>12}{'waiting':>9}")
     for trial in found["trials"]:

@@ -8,6 +8,7 @@ training data. Nothing is uploaded; the commands that do it are printed.
 import shlex
 from pathlib import Path
 
+from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.publish import publish
 
 
@@ -37,6 +38,9 @@ def add_arguments(parser):
 
 def run(args):
     """Make the folder, and say how to upload it."""
+    for option in ("uploader", "username"):
+        if not getattr(args, option).strip():
+            raise InputError(f"--{option} is empty; the model card needs it")
     fields = ("author", "author_link", "title_link", "license_link")
     given = {field: getattr(args, field) for field in fields if getattr(args, field) is not None}
     run_folder = Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent

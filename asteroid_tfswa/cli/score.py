@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from asteroid_tfswa.devices import choose_device
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.files import remove_leftovers
 from asteroid_tfswa.locks import locked
-from asteroid_tfswa.scores.card import make_card, write_results
+from asteroid_tfswa.scores.card import check_results, make_card, write_results
 from asteroid_tfswa.scores.folders import match_songs
 from asteroid_tfswa.scores.jobs import SCORERS, ScoreOptions, digest_of, evaluate_songs, state_of
 from asteroid_tfswa.scores.tables import format_table, summarise
@@ -55,6 +55,7 @@ def run(args):
     options = ScoreOptions(args.scorer, device="cpu" if device.type == "mps" else str(device))
     out = Path(args.output_dir)
     with locked(out):
+        check_results(out, [job.name for job in jobs])
         for folder in ("songs", "baselines"):
             (out / folder).mkdir(exist_ok=True)
             remove_leftovers(out / folder)
@@ -71,5 +72,6 @@ def run(args):
         )
     print(format_table(summary))
     if failed:
-        print(f"{len(failed)} could not be scored:", *failed, sep="\n  ", file=sys.stderr)
+        lines = [f"{len(failed)} could not be scored:", *map(one_line, failed)]
+        print(*lines, sep="\n  ", file=sys.stderr)
         sys.exit(1)

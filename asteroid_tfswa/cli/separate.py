@@ -24,6 +24,7 @@ from pathlib import Path
 from asteroid_tfswa.audio.write import DEFAULT_BITS, AudioFormat
 from asteroid_tfswa.cli.warning_lines import warnings_in_lines
 from asteroid_tfswa.errors import InputError, one_line
+from asteroid_tfswa.locks import locked
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.models.loading import HUB_NAME, MODEL_SUFFIXES, find_in_folder
 from asteroid_tfswa.models.shipped import DEFAULT, default_model
@@ -181,8 +182,9 @@ def run(args):
     """Run the command."""
     check_megabytes(args.page_megabytes)
     is_pipe = _is_pipe(args)
-    if args.page:
-        check_page_folder(Path(args.output_dir, "page"))
+    page = Path(args.output_dir, "page") if args.page else None
+    if page:
+        check_page_folder(page)
     form = None if is_pipe else AudioFormat(args.format, args.bits)
     chosen, files = _model_and_files(args)
     model = MusicModel.from_pretrained(chosen).to(choose_device(args.device)).eval()
@@ -213,6 +215,7 @@ def run(args):
             mixture_consistency=args.mixture_consistency,
             form=form,
             clip=args.clip,
+            taken=page,
             **options,
         )
     parts = [f"{len(report.done)} separated to {one_line(args.output_dir)}"]
@@ -221,8 +224,8 @@ def run(args):
     if report.failed:
         parts.append(f"{len(report.failed)} failed:")
     print(", ".join(parts), *report.failed, sep="\n  ", file=sys.stderr)
-    if args.page and report.stems:
-        print(f"Page: {one_line(_write_page(report, args))}", file=sys.stderr)
+    if page and report.stems:
+        print(f"Page: {one_line(_write_page(page, report, args))}", file=sys.stderr)
     if report.failed:
         sys.exit(1)
 
@@ -283,14 +286,14 @@ def _model_and_files(args):
     return default_model(), args.files
 
 
-def _write_page(report, args):
+def _write_page(folder, report, args):
     hop = args.segment * (1 - args.overlap)  # seconds
     songs = [
         PageSong(song.name, song, stems, hop=hop, overlap=args.segment - hop, track=args.track)
         for song, stems in sorted(report.stems.items())
     ]
-    folder = Path(args.output_dir, "page")
-    return write_page(folder, "Separated songs", songs, megabytes=args.page_megabytes)
+    with locked(folder.parent):
+        return write_page(folder, "Separated songs", songs, megabytes=args.page_megabytes)
 
 
 def _names(text):

@@ -15,13 +15,14 @@ from asteroid_tfswa.data.raw import find_raw_songs
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.taps import Mono, Tap
 from asteroid_tfswa.devices import usable_cores
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, one_line
 
 KINDS = {
     "unreadable": "a file that cannot be read",
     "missing": "a song without a stem that the others have",
     "format": "files of a song that differ in sample rate, channels or length",
     "sample_rate": "songs of another sample rate than most",
+    "channels": "songs of several channels, but not as many as most",
     "sum": "a mixture that is not the sum of the stems",
     "silent": "a stem that is silent throughout",
     "clipped": "a file with clipped samples",
@@ -116,7 +117,7 @@ def _look_at(split, song, sources, stop):
             products = inner_products(taps, is_coded, stop)
             break
         except InputError as error:  # a damaged file; look at the others
-            bad = next((tap for tap in taps if str(tap.file.path) in str(error)), taps[0])
+            bad = next((tap for tap in taps if one_line(tap.file.path) in str(error)), taps[0])
             looked.problems = [p for p in looked.problems if p["kind"] != "format"]
             looked.problem("unreadable", str(error))
             del files[bad.name]
@@ -219,11 +220,16 @@ def _judge(song, looked, taps, products, sources, can_add_up):
 def _between_songs(looked):
     problems = []
     rates = Counter(song.about["sample_rate"] for song in looked if song.about["sample_rate"])
+    counts = Counter(song.about["n_channels"] for song in looked if song.about["n_channels"])
+    usual = max(counts, key=lambda n: (counts[n], n), default=1)  # as in `check_channels`
     for song in looked:
-        rate = song.about["sample_rate"]
+        rate, n_channels = song.about["sample_rate"], song.about["n_channels"]
         if rate and rate != rates.most_common(1)[0][0]:
             text = f"{song.split}/{song.name}: {rate} Hz, most songs {rates.most_common(1)[0][0]}"
             problems.append(_problem("sample_rate", song.split, song.name, text))
+        if n_channels and n_channels not in (1, usual):
+            text = f"{song.split}/{song.name}: {n_channels} channels, most songs {usual}"
+            problems.append(_problem("channels", song.split, song.name, text))
     same = fingerprints.find_same([song.print for song in looked])
     for i, j, score, offset in same:
         one, other = looked[i], looked[j]

@@ -4,8 +4,6 @@ import hashlib
 import json
 import math
 
-import yaml
-
 from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.loading import find_model_file, load_model_file
@@ -82,7 +80,7 @@ class _Said:
         if self.entries.get(key) is None:
             return None
         try:
-            value = _plain(self.entries[key])
+            value = plain(self.entries[key])
         except RecursionError:
             value = None
         if not isinstance(value, kind) or not is_right(value):
@@ -93,16 +91,27 @@ class _Said:
         return value
 
 
-def _plain(value, left=None):
-    """Values that JSON can hold; raises RecursionError if there are too many or they go round."""
+def plain(value, left=None):
+    """Make what a model file says plain values that JSON can hold.
+
+    Args:
+        value (object): any value. Numbers that are not finite become None.
+        left (list of int, optional): how many values may follow. Default: MAX_VALUES.
+
+    Returns:
+        object: of dictionaries, lists, strings, numbers and None.
+
+    Raises:
+        RecursionError: if there are more values, or they go round.
+    """
     left = [MAX_VALUES] if left is None else left
     left[0] -= 1
     if left[0] < 0:
         raise RecursionError
     if isinstance(value, dict):
-        return {str(_plain(k, left)): _plain(v, left) for k, v in value.items()}
+        return {str(plain(k, left)): plain(v, left) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v, left) for v in value]
+        return [plain(v, left) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -140,17 +149,28 @@ def read_test_scores(model_file):
         `asteroid_tfswa.scores.tables.summarise`; None if there are none, they are damaged or they
         are another model's.
     """
-    record = model_file.parent / "estimates" / "made_with.yml"
-    summary = model_file.parent / "scores" / "summary.json"
+    file = model_file.parent / "scores" / "score_card.json"
     try:
-        made_with = yaml.safe_load(record.read_text())
-        summary = json.loads(summary.read_text())
+        card = json.loads(file.read_text(encoding="utf-8"))
+        summary = card["summary"]
         scores = {"n_songs": summary["n_songs"], "stems": summary["scores"]["model"]}
         # Scores stay where they are when training continues and replaces the model.
-        is_current = made_with["model"] == hashlib.sha256(model_file.read_bytes()).hexdigest()
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        is_current = card["model"]["sha256"] == model_digest(model_file)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return scores if is_current and _are_scores(scores) else None
+
+
+def model_digest(model_file):
+    """Digest a model file, to know again which model was scored.
+
+    Args:
+        model_file (Path): the file.
+
+    Returns:
+        str: its SHA-256 in hexadecimal digits.
+    """
+    return hashlib.sha256(model_file.read_bytes()).hexdigest()
 
 
 def format_description(about):

@@ -20,7 +20,7 @@ from asteroid_tfswa.arguments import refusal
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.models.base import build_model
-from asteroid_tfswa.models.card import read_test_scores
+from asteroid_tfswa.models.card import plain, read_test_scores
 from asteroid_tfswa.models.loading import find_model_file, load_model_file, network_weights
 from asteroid_tfswa.models.waveform import WaveformNetwork
 from asteroid_tfswa.separate.stream import OVERLAP, SEGMENT, SEGMENTS
@@ -164,7 +164,8 @@ def describe_waveform(model, length):
         "sources": model.sources,
         "latency": length / model.sample_rate,
         "join": "chunks begin every chunk - overlap samples and fade into each other over the "
-        "middle half of the overlap; the last one begins chunk samples before the end",
+        "middle half of the overlap; the last one begins chunk samples before the end; shorter "
+        "songs are repeated to fill a chunk",
     }
 
 
@@ -290,4 +291,10 @@ def _noise_waveform(model, length, seed):
 
 def _metadata(package, **uses):
     about = {key: value for key, value in package.items() if key != "state_dict"}
-    return json.dumps({**about, **uses}, indent=1, default=str)
+    try:
+        about = plain(about)
+    except RecursionError:
+        raise InputError(
+            "MODEL: what it says besides its weights is too long; it is damaged or was changed"
+        ) from None
+    return json.dumps({**about, **uses}, indent=1, allow_nan=False)

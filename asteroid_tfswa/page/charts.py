@@ -4,6 +4,8 @@ from html import escape
 
 import numpy as np
 
+from asteroid_tfswa.errors import one_line
+
 COLOURS = ("#2456c4", "#8a8f99", "#b7791f", "#2f855a", "#97266d")
 STYLE = (
     "svg { background: white; font: 11px sans-serif } .title { font-size: 13px }"
@@ -64,7 +66,7 @@ def _box(x, width, values, y, number, name):
         f'<circle cx="{x:.1f}" cy="{y(v):.1f}" r="2"/>' for v in values if not low <= v <= high
     )
     return (
-        f'<g class="box k{number}"><title>{escape(tip)}</title>'
+        f'<g class="box k{number}"><title>{_safe(tip)}</title>'
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y(low):.1f}" y2="{y(high):.1f}"/>'
         f'<rect x="{left:.1f}" y="{y(q3):.1f}" width="{width:.1f}"'
         f' height="{max(1.0, y(q1) - y(q3)):.1f}"/>'
@@ -140,12 +142,17 @@ def _y_axis(low, high, unit):
 
 
 def _text(x, y, text, anchor):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(text)}</text>'
 
 
 def _svg(title, told, parts):
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{escape(title)}: {escape(told)}"><text class="title" x="{LEFT}" y="14">'
-        f"{escape(title)}</text>{''.join(parts)}</svg>"
+        f' aria-label="{_safe(title)}: {_safe(told)}"><text class="title" x="{LEFT}" y="14">'
+        f"{_safe(title)}</text>{''.join(parts)}</svg>"
     )
+
+
+def _safe(text):
+    """Names may have characters that XML and UTF-8 do not have."""
+    return escape(one_line(text))

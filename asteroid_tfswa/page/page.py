@@ -1,8 +1,8 @@
 """Write a page: one HTML file beside the songs' tracks and pictures."""
 
 import json
+import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
@@ -14,14 +14,16 @@ from tqdm import tqdm
 
 from asteroid_tfswa.arguments import number
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_folder, temporary_name
+from asteroid_tfswa.files import atomic_folder
 from asteroid_tfswa.page import checks, media, pictures
 
 WORST = 10.0  # length of the worst moment of each stem in seconds
 PICTURE_BYTES = 60_000  # size of a spectrogram, about
 # By these, a folder is known for a page: a part of index.html, and the names of all files.
 MARK = b'<script type="application/json" id="data">'
-FILES = re.compile(r"index\.html|media|media/\d+-\d+\.(js|png)|(media/)?(\.DS_Store|Thumbs\.db)")
+FILES = re.compile(
+    r"index\.html|media|media/\d+-\d+\.(js|png)|(media/)?(\.DS_Store|Thumbs\.db|\._[^/]*)"
+)
 
 
 @dataclass
@@ -85,8 +87,8 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
             f"page_megabytes: {megabytes:g} is less than a second of each of {len(songs)} songs; "
             "raise it"
         )
-    made = temporary_name(folder)
-    with atomic_folder(made) as tmp:
+    # Where the folder is a link, the folder that it leads to is replaced.
+    with atomic_folder(os.path.realpath(folder), replace=True) as tmp:
         (tmp / "media").mkdir()
         data = [
             _write_song(tmp, i, song, seconds)
@@ -95,12 +97,6 @@ def write_page(folder, title, songs, summary="", sections=(), megabytes=200):
         html = _html(title, summary, songs, data, sections)
         # File names need not be UTF-8.
         (tmp / "index.html").write_text(html, encoding="utf-8", errors="replace")
-    if folder.exists():
-        old = folder.rename(temporary_name(folder))
-        made.rename(folder)
-        shutil.rmtree(old)
-    else:
-        made.rename(folder)
     return folder / "index.html"
 
 

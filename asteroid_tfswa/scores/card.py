@@ -29,8 +29,8 @@ Values are in dB, null where undefined. Nothing in it depends on when or where i
 """
 
 import json
+import os
 import platform
-import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,12 +39,13 @@ import numpy as np
 
 import asteroid_tfswa
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.files import atomic_write
-from asteroid_tfswa.scores.jobs import MODEL
+from asteroid_tfswa.files import atomic_write, remove_leftovers
+from asteroid_tfswa.scores.jobs import MODEL, json_name
 from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
 from asteroid_tfswa.scores.tables import MEANINGS, format_table
 
 FORMAT, VERSION = "asteroid-tfswa score card", 1
+CARD, SUMMARY, TABLE, MUSEVAL = "score_card.json", "summary.json", "table.md", "museval/test"
 PACKAGES = ("numpy", "scipy", "torch")
 
 
@@ -158,31 +159,83 @@ def _commit():
     return found.stdout.strip()
 
 
+def check_results(folder, songs):
+    """Check that results will replace nothing but earlier results.
+
+    Args:
+        folder (Path): see `write_results`.
+        songs (list[str]): names of the songs that will be scored.
+
+    Raises:
+        InputError: if a file with the name of a result is not of the folder's score card.
+    """
+    earlier, names = _earlier_songs(folder), set(_museval_files(songs))
+    if earlier is None:
+        names |= {SUMMARY, TABLE, CARD}
+    for name in sorted(names - set(_museval_files(earlier or []))):
+        if os.path.lexists(folder / name):
+            raise InputError(
+                f"{folder / name}: would be replaced, and no {CARD} says that it is a result of an "
+                "earlier run; move it away, or choose another output folder"
+            )
+
+
+def remove_results(folder):
+    """Remove what `write_results` wrote; files of others, beside museval's, are kept.
+
+    Args:
+        folder (Path): see there.
+    """
+    _remove_museval_files(folder)
+    for name in (SUMMARY, TABLE, CARD):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _earlier_songs(folder):
+    """Names of the songs of the score card in a folder; None if there is none that can be read."""
+    try:
+        names = [song["song"] for song in read_card(folder / CARD)["songs"]]
+    except (InputError, LookupError, TypeError):
+        return None
+    return [name for name in names if isinstance(name, str) and os.sep not in name]
+
+
+def _museval_files(songs):
+    return [f"{MUSEVAL}/{json_name(song)}" for song in songs]
+
+
+def _remove_museval_files(folder):
+    for name in _museval_files(_earlier_songs(folder) or []):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_results(folder, songs, summary, card):
-    """Write what an evaluation found.
+    """Write what an evaluation found, in place of earlier results.
 
     Args:
         folder (Path): gets ``score_card.json``, ``summary.json``, ``table.md``, and for each song
-            ``museval/test/<song>.json``, which museval's `EvalStore.add_eval_dir` reads.
+            ``museval/test/<song>.json``, which museval's `EvalStore.add_eval_dir` reads. No other
+            run may be writing to it.
         songs (list[dict]): what `evaluate_songs` returns.
         summary (dict): from `summarise`.
         card (dict): from `make_card`.
     """
-    museval_dir = folder / "museval" / "test"
-    if museval_dir.exists():
-        shutil.rmtree(museval_dir)  # of songs that are no longer there
+    _remove_museval_files(folder)
+    # The card comes first: it says which of those files are results.
+    for name, plain in ((CARD, card), (SUMMARY, summary)):
+        with atomic_write(folder / name) as tmp:
+            tmp.write_text(json.dumps(plain, indent=1, allow_nan=False))
+    with atomic_write(folder / TABLE) as tmp:
+        tmp.write_text(format_table(summary), encoding="utf-8")
+    (folder / MUSEVAL).mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder / MUSEVAL)
     for song in songs:
         targets = [
             {"name": target["name"], "frames": [_with_nan(frame) for frame in target["frames"]]}
             for target in song["scores"][MODEL]["targets"]
         ]
-        with atomic_write(museval_dir / f"{song['song']}.json") as tmp:
+        with atomic_write(folder / MUSEVAL / json_name(song["song"])) as tmp:
             tmp.write_text(json.dumps({"targets": targets}, indent=2))
-    for name, plain in (("summary.json", summary), ("score_card.json", card)):
-        with atomic_write(folder / name) as tmp:
-            tmp.write_text(json.dumps(plain, indent=1, allow_nan=False))
-    with atomic_write(folder / "table.md") as tmp:
-        tmp.write_text(format_table(summary), encoding="utf-8")
 
 
 def _with_nan(frame):

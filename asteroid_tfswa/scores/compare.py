@@ -9,9 +9,9 @@ import numpy as np
 import yaml
 from scipy.stats import wilcoxon
 
-from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.scores.runs import METRICS
-from asteroid_tfswa.scores.tables import statistics
+from asteroid_tfswa.scores.tables import in_table, statistics
 
 AVERAGE = "average"
 PUBLISHED_STEMS = ("vocals", "drums", "bass", "other")  # those that published averages are of
@@ -86,7 +86,8 @@ def left_out(runs):
         if names:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             noun = "song that is" if len(names) == 1 else "songs that are"
-            lines.append(f"{run.name}: {len(names)} {noun} not in all runs, left out ({shown})")
+            line = f"{run.name}: {len(names)} {noun} not in all runs, left out ({shown})"
+            lines.append(one_line(line))
     return lines
 
 
@@ -141,7 +142,7 @@ def format_comparison(comparison):
         for entry in published():
             if entry["metric"] == metric:
                 rows.append([f"published: {entry['model']}", *_published_cells(entry, stems)])
-        counts = ", ".join(f"{stem} {n}" for stem, n in found["songs"].items())
+        counts = ", ".join(f"{one_line(stem)} {n}" for stem, n in found["songs"].items())
         lines += [f"{metric} in dB, median over songs ({counts}):", ""]
         lines += _markdown(["run", *stems], rows) + [""]
     lines += [
@@ -177,6 +178,7 @@ def _published_cells(entry, stems):
 
 
 def _markdown(head, rows):
+    head, *rows = [[in_table(cell) for cell in row] for row in [head, *rows]]
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [
         "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths)) + " |"

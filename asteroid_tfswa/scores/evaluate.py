@@ -1,7 +1,7 @@
 """Evaluation of a training run: the test songs separated, scored and summed up in a table."""
 
 import contextlib
-import hashlib
+import os
 import shutil
 
 import soundfile
@@ -14,10 +14,11 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, remove_leftovers
 from asteroid_tfswa.locks import locked
 from asteroid_tfswa.models.base import MusicModel
+from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.models.publish import write_draft_card
 from asteroid_tfswa.scores.baselines import mask_form
-from asteroid_tfswa.scores.card import make_card, write_results
-from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs, state_of
+from asteroid_tfswa.scores.card import make_card, remove_results, write_results
+from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs, json_name, state_of
 from asteroid_tfswa.scores.tables import format_table, summarise
 from asteroid_tfswa.separate import separate_file
 
@@ -174,7 +175,8 @@ def separate_songs(model, songs, folder, **options):
 def _is_separated(song, folder, sources):
     """Whether all estimates of a song can be read and have its length."""
     try:
-        infos = [soundfile.info(folder / f"{source}.wav") for source in sources]
+        # Names need not be UTF-8.
+        infos = [soundfile.info(os.fsencode(folder / f"{source}.wav")) for source in sources]
     except (OSError, soundfile.LibsndfileError):
         return False
     wanted = (song.n_samples, song.n_channels, song.sample_rate)
@@ -191,7 +193,7 @@ def _torch_device(device):
 def _drop_outdated(exp_dir, model_file, songs, **options):
     """Remove what another model, other options or other audio have made, and record what will."""
     record = exp_dir / "estimates" / "made_with.yml"
-    made_with = {"model": hashlib.sha256(model_file.read_bytes()).hexdigest(), **options}
+    made_with = {"model": model_digest(model_file), **options}
     states = {song.name: f"{song.fingerprint} {state_of([song.mixture])}" for song in songs}
     before = _read_record(record)
     states_before = before.pop("songs", {})
@@ -202,9 +204,15 @@ def _drop_outdated(exp_dir, model_file, songs, **options):
         for name in {**states_before, **states}
         if before != made_with or states_before.get(name) != states.get(name)
     }
-    for folder, suffix in (("estimates", ""), ("scores", ".json")):
-        for path in (exp_dir / folder).glob(f"*{suffix}"):
-            if path.name.removesuffix(suffix) in outdated:
+    if outdated or before != made_with:
+        # Results are of all songs. They go before the record changes, so that however this run
+        # ends, none are taken for those of the new model.
+        remove_results(exp_dir / "scores")
+        (exp_dir / "model_card.md").unlink(missing_ok=True)
+    of_scores = {json_name(str(name)) for name in outdated}
+    for folder, names in (("estimates", outdated), ("scores", of_scores)):
+        for path in (exp_dir / folder).glob("*"):
+            if path.name in names:
                 _remove(path)
     with atomic_write(record) as tmp:
         tmp.write_text(yaml.safe_dump({**made_with, "songs": states}))

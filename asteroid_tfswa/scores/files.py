@@ -1,5 +1,6 @@
 """Stems in files, read piece by piece."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +34,11 @@ def form_of(path):
         InputError: if it is missing, empty or no audio.
     """
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(os.fsencode(path))  # names need not be UTF-8
     except (OSError, TypeError, soundfile.LibsndfileError) as error:
         problem = "cannot be read" if path.exists() else "is missing"
-        raise InputError(f"{path}: {problem}; make the file again ({error})") from None
+        reason = getattr(error, "error_string", error)  # without the name
+        raise InputError(f"{path}: {problem}; make the file again ({reason})") from None
     if not info.frames:
         raise InputError(f"{path}: holds no audio; make the file again")
     return Form(info.samplerate, info.channels, info.frames)
@@ -76,7 +78,7 @@ def open_signals(paths, n_samples):
         file if it ends before its header says or has samples that are not numbers.
     """
     form = form_of(paths[0])
-    files = [soundfile.SoundFile(path) for path in paths]
+    files = [soundfile.SoundFile(os.fsencode(path)) for path in paths]
 
     def read(start, stop):
         pieces = [_read(path, file, start, stop) for path, file in zip(paths, files)]

@@ -79,8 +79,14 @@ def _find(folder):
                 notes.append(f"{path}: not scored, {files[path.stem].name} is the same stem")
             else:
                 files[path.stem] = path
-        if files:
-            songs[unicodedata.normalize("NFC", str(Path(place).relative_to(folder)))] = files
+        song = unicodedata.normalize("NFC", str(Path(place).relative_to(folder)))
+        if files and song in songs:
+            notes.append(
+                f"{place}: not scored, another folder has this name in other Unicode characters; "
+                "rename one"
+            )
+        elif files:
+            songs[song] = files
     if not songs:
         raise InputError(f"{folder}: no wav or flac files; name one with <song>/<stem>.wav")
     return songs, notes
@@ -185,9 +191,10 @@ def _compare(path, form, wanted):
 
 def _check_finite(path):
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # names need not be UTF-8
             for block in file.blocks(BLOCK, dtype="float32"):
                 if not abs(block).max(initial=0) < float("inf"):
                     raise InputError(f"{path}: not scored, has samples that are not numbers")
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not scored, cannot be read ({error})") from None
+        reason = error.error_string  # without the name
+        raise InputError(f"{path}: not scored, cannot be read ({reason})") from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,7 @@ BASELINES = ("mixture", "best gain", "ratio mask", "ideal mask")
 METHODS = (MODEL, *BASELINES)
 FAST_VERSION = 1  # raised whenever the fast scorer's numbers change
 SCORERS = ("fast", "museval")
+BUSY = "busy or unavailable"  # CUDA's message if a GPU takes one process and has one
 MAX_ON_GPU = 4  # processes, each with half a GB of its own there; reading and oracles use the CPU
 
 
@@ -32,7 +34,7 @@ class ScoreJob:
     """A song to score.
 
     Args:
-        name (str): of the song, and of its files of scores.
+        name (str): of the song, and of its files of scores, see `json_name`.
         mixture (Path or None): audio file; without one there are no baselines.
         references (dict[str, Path]): audio file of every stem.
         estimates (dict[str, Path]): the same stems, separated.
@@ -167,10 +169,10 @@ def _tasks(job, out_dir, baseline_dir, options):
     form = common_form(_in_order(job), job.tolerance)
     n_values = form.n_samples * form.n_channels * len(job.references)
     facts = [options.describe(), list(job.references), job.fingerprint, state_of(references)]
-    path = Path(out_dir) / f"{job.name}.json"
+    path = Path(out_dir) / json_name(job.name)
     yield _Task(job, (MODEL,), path, digest_of([*facts, job.made_by]), n_values)
     if mixture:
-        path = Path(baseline_dir) / f"{job.name}.json"
+        path = Path(baseline_dir) / json_name(job.name)
         yield _Task(job, BASELINES, path, digest_of([*facts, options.form]), n_values)
 
 
@@ -178,6 +180,21 @@ def _in_order(job):
     """All files of a song, the one whose length counts first."""
     mixture = [job.mixture] if job.mixture else []
     return [*job.references.values(), *mixture, *job.estimates.values()]
+
+
+def json_name(song):
+    """Name the JSON file of a song; the name of a folder may be too long for it.
+
+    Args:
+        song (str): name of the song.
+
+    Returns:
+        str: its name and ".json", at most 255 bytes; longer ones are cut and get a digest.
+    """
+    name = os.fsencode(song)
+    if len(name) > 250:
+        song = f"{name[:230].decode(errors='ignore')}-{digest_of(song)}"
+    return f"{song}.json"
 
 
 def state_of(paths):
@@ -246,7 +263,8 @@ def _default_n_jobs(tasks, options):
     longest = max((task.n_values for task in tasks), default=0)
     n_stems = max((len(task.job.references) for task in tasks), default=1)
     needed = 1.5e9 + 80 * longest if options.scorer == "museval" else 0.6e9 + 0.25e9 * n_stems
-    most = usable_cores() if options.device == "cpu" else min(usable_cores(), MAX_ON_GPU)
+    uses_gpu = options.scorer == "fast" and options.device != "cpu"
+    most = min(usable_cores(), MAX_ON_GPU) if uses_gpu else usable_cores()
     return max(1, min(most, int(usable_memory() / needed)))
 
 
@@ -265,9 +283,11 @@ def _score_task(task, options):
     try:
         scores = score_song(*wanted, options.device)
     except RuntimeError as error:
-        if options.device == "cpu" or not is_out_of_memory(error):
+        is_busy = BUSY in str(error)
+        if options.device == "cpu" or not (is_busy or is_out_of_memory(error)):
             raise
-        print(f"{job.name}: {options.device} is out of memory, scored on the CPU", file=sys.stderr)
+        reason = "is busy" if is_busy else "is out of memory"
+        print(f"{job.name}: {options.device} {reason}, scored on the CPU", file=sys.stderr)
         scores = score_song(*wanted)
     return {
         "song": job.name,

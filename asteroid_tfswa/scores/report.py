@@ -4,9 +4,10 @@ from html import escape
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.locks import locked
+from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.page.charts import box_plot, curve
-from asteroid_tfswa.scores.card import read_card
+from asteroid_tfswa.scores.card import CARD, read_card
 from asteroid_tfswa.scores.runs import METRICS, song_value
 from asteroid_tfswa.scores.tables import MEANINGS
 
@@ -26,19 +27,15 @@ def write_report(exp_dir, data, megabytes=200):
         tuple[Path, list[str]]: of the page, and a line for each song that is not on it.
 
     Raises:
-        InputError: if the run has not been scored, or on other data.
+        InputError: if the run has not been scored, or on other data, or with another model.
     """
     check_megabytes(megabytes)
-    card = read_card(exp_dir / "scores/score_card.json")
-    if card["data"]["fingerprint"] != data.fingerprint:
-        raise InputError(f"{exp_dir}: was scored on other data than {data.name}; run stage 2 again")
-    known = {song.name: song for song in data.splits["test"]}
-    songs = [_page_song(song, known[song["song"]], exp_dir, card) for song in card["songs"]]
+    songs, charts, failed = _read_scores(exp_dir, data)
     summary = f"{len(songs)} test songs of {data.name}. cSDR: {MEANINGS['cSDR']}."
-    sections = [("Scores", _charts(card)), ("Training", _training(exp_dir / "logs"))]
+    sections = [("Scores", charts), ("Training", _training(exp_dir / "logs"))]
     conf = exp_dir / "conf.yml"
     if conf.is_file():
-        text = conf.read_text(encoding="utf-8")
+        text = conf.read_text(encoding="utf-8", errors="replace")  # to look at
         sections.append(("Configuration", f"<pre>{escape(text)}</pre>"))
     with locked(exp_dir):
         page = write_page(
@@ -49,7 +46,26 @@ def write_report(exp_dir, data, megabytes=200):
             [section for section in sections if section[1]],
             megabytes,
         )
-    return page, card["failed"]
+    return page, failed
+
+
+def _read_scores(exp_dir, data):
+    """Songs of the page, charts and songs without scores, of the run's score card."""
+    file, model_file = exp_dir / "scores" / CARD, exp_dir / "best_model.pth"
+    card = read_card(file)
+    known = {song.name: song for song in data.splits["test"]}
+    try:
+        of_data, of_model = card["data"]["fingerprint"], card["model"]["sha256"]
+        if of_data == data.fingerprint:
+            songs = [_page_song(song, known[song["song"]], exp_dir, card) for song in card["songs"]]
+            charts, failed = _charts(card), list(map(str, card["failed"]))
+    except (ValueError, LookupError, TypeError, AttributeError) as err:
+        raise InputError(f"{file}: is damaged; run stage 2 again") from err
+    if of_data != data.fingerprint:
+        raise InputError(f"{exp_dir}: was scored on other data than {data.name}; run stage 2 again")
+    if model_file.is_file() and of_model != model_digest(model_file):
+        raise InputError(f"{exp_dir}: was scored with an earlier model; run stage 2 again")
+    return songs, charts, failed
 
 
 def _page_song(scored, song, exp_dir, card):

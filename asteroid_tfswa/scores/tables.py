@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from asteroid_tfswa.errors import one_line
 from asteroid_tfswa.scores.jobs import METHODS
 from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
 
@@ -126,7 +127,19 @@ def format_table(summary):
 def _left_out_line(entry):
     of = "" if "reference" in entry["reason"] else f" of the {entry['method']}"
     metrics = ", ".join(entry["metrics"])
-    return f"- {entry['song']}: {metrics} of {entry['stem']}{of} ({entry['reason']})"
+    return one_line(f"- {entry['song']}: {metrics} of {entry['stem']}{of} ({entry['reason']})")
+
+
+def in_table(name):
+    """Make a name of the user fit into a cell of a Markdown table.
+
+    Args:
+        name (str): any text.
+
+    Returns:
+        str: one line without bars that end a cell.
+    """
+    return one_line(name).replace("|", "\\|")
 
 
 def _table(scores, kind):
@@ -138,7 +151,8 @@ def _table(scores, kind):
         columns["frame mean"] = ("SDR", "frame mean")
     columns |= {metric: (metric, kind) for metric in (*FRAME_METRICS[1:], *SONG_METRICS)}
     stems = list(next(iter(scores.values()), {}))
-    width = max(map(len, stems), default=4)
+    shown = {stem: in_table(stem) for stem in stems}
+    width = max(map(len, shown.values()), default=4)
     widths = {name: 12 if name in ("95 %", "frame mean") else 6 for name in columns}
     head = " | ".join(f"{name:>{widths[name]}}" for name in columns)
     lines = [
@@ -153,7 +167,7 @@ def _table(scores, kind):
                 f"{_cell(values[stem][metric].get(name)):>{widths[title]}}"
                 for title, (metric, name) in columns.items()
             ]
-            lines.append(f"| {stem:{width}} | {method:10} | " + " | ".join(cells) + " |")
+            lines.append(f"| {shown[stem]:{width}} | {method:10} | " + " | ".join(cells) + " |")
     return lines
 
 

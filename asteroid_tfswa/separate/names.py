@@ -13,7 +13,7 @@ OUTPUT = "{path}/{song}/{stem}.{ext}"
 FIELDS = ("song", "stem", "ext", "ext_in", "folder", "path")
 
 
-def stem_paths(path, output_dir, output, stems, ext, folder="."):
+def stem_paths(path, output_dir, output, stems, ext, folder=".", taken=None):
     """Name the files for the stems of a song.
 
     Args:
@@ -25,13 +25,14 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
         stems (list of str): names of the stems.
         ext (str): suffix of the format, without dot.
         folder (str): the song's folder, relative to the input folder. Default ``"."``.
+        taken (Path, optional): a folder for other things, in which no stem may lie.
 
     Returns:
         list[Path]: one for each stem.
 
     Raises:
         InputError: if the template is invalid, gives several stems one name or the name of the
-            song, or the suffix of another format, or if a file cannot have that name.
+            song, or the suffix of another format, or if a file cannot have that name or place.
     """
     check_template(output, stems, ext)
     path, output_dir = Path(path), Path(output_dir)
@@ -42,6 +43,11 @@ def stem_paths(path, output_dir, output, stems, ext, folder="."):
     for out in paths:
         if not Path(os.path.abspath(out)).is_relative_to(top):
             raise InputError(f"{path}: its stem {out} would lie outside {output_dir}; rename it")
+        if taken and Path(os.path.abspath(out)).is_relative_to(os.path.abspath(taken)):
+            raise InputError(
+                f"{path}: its stem {out} would lie in {taken}, which is for the page; choose "
+                "another output name (--output)"
+            )
         if os.path.realpath(out) == os.path.realpath(path):
             raise InputError(f"{path}: the output would replace it; choose another output folder")
         _check_suffix(f"{path}: its stem {out}", out.name, ext)

@@ -92,6 +92,7 @@ def separate_files(
     overwrite=False,
     n_jobs=1,
     track=None,
+    taken=None,
     **kwargs,
 ):
     """Separate many files with one model; one that fails is skipped and reported.
@@ -106,6 +107,7 @@ def separate_files(
             skipped, and those of which only some exist fail. Default False.
         n_jobs (int): songs separated at the same time, 1 to 64. Default 1.
         track (int, optional): the audio track of each file to separate, 1 to 999, see `open_song`.
+        taken (Path, optional): a folder in which no stem may lie, such as that of a page.
         **kwargs: options of `separate_blocks`.
 
     Returns:
@@ -120,6 +122,7 @@ def separate_files(
     plan = StemPlan(model.sources, stems, two_stems, mixture_consistency, form, clip)
     check_template(output, plan.names, plan.form.ext)
     _check_folder(output_dir)
+    tidy(output_dir)  # of a page that was not completed
     separate_blocks(model, [], **kwargs)  # checks the options
     report = Report()
     songs, problems = find_songs(inputs, output_dir)
@@ -127,7 +130,7 @@ def separate_files(
         report.fail(given, reason)
 
     def name(song, folder):
-        return stem_paths(song, output_dir, output, plan.names, plan.form.ext, folder)
+        return stem_paths(song, output_dir, output, plan.names, plan.form.ext, folder, taken)
 
     def remedy(*pair):
         return tell_apart(*(song_fields(song, songs[song]) for song in pair), output)

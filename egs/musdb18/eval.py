@@ -1,6 +1,7 @@
 """Stage 2: separate the test songs and score them."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from asteroid_tfswa_cli import importing, run_command
@@ -22,7 +23,7 @@ def main():
 
     with importing():
         from asteroid_tfswa.data.songs import read_prepared
-        from asteroid_tfswa.errors import InputError
+        from asteroid_tfswa.errors import one_line
         from asteroid_tfswa.scores.evaluate import evaluate
     separation = conf["separation"]
     table, failed = evaluate(
@@ -37,7 +38,10 @@ def main():
     )
     print(table)
     if failed:
-        raise InputError("\n  ".join([f"{len(failed)} songs have no scores:", *failed]))
+        songs = "song has" if len(failed) == 1 else "songs have"
+        lines = [f"error: {len(failed)} {songs} no scores:", *map(one_line, failed)]
+        print(*lines, sep="\n  ", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,14 @@ def main():
 
     with importing():
         from asteroid_tfswa.data.songs import read_prepared
+        from asteroid_tfswa.errors import one_line
         from asteroid_tfswa.scores.report import write_report
     page, missing = write_report(
         Path(args.exp_dir), read_prepared(args.data_dir), conf["separation"]["page_megabytes"]
     )
     print(f"Page: {page}")
     for line in missing:
-        print(f"not on it: {line}", file=sys.stderr)
+        print(f"not on it: {one_line(line)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ conf=
 script_options="stage stop_stage musdb18_dir download data_dir exp_dir tag id python_path conf"
 
 _user_dir=$PWD
-CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+_script=$(readlink -f -- "${BASH_SOURCE[0]}") # this file may be called through a link
+CDPATH= cd -- "$(dirname -- "$_script")"
 . utils/parse_options.sh # the rest, keys of the configuration, is in conf_options
 . local/paths.sh
 . local/environment.sh

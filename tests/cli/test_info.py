@@ -10,6 +10,7 @@ from asteroid.models.publisher import _populate_publishable, save_publishable
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.cli import main
+from asteroid_tfswa.scores.evaluate import _drop_outdated
 from tests.trained import make_best_model, make_scores
 
 
@@ -52,6 +53,8 @@ def test_scores_of_another_model_are_not_shown(best_model, capsys):
     package = torch.load(best_model, weights_only=True)
     package["state_dict"]["masker.stem.0.bias"] += 1  # the training went on
     torch.save(package, best_model)
+    assert about(best_model, capsys)["scores"] is None
+    _drop_outdated(best_model.parent, best_model, [], segment=6.0)  # stage 2 has only begun
     assert about(best_model, capsys)["scores"] is None
 
 

@@ -1,6 +1,7 @@
 """`asteroid-tfswa score`: anybody's stems, and a line for each that cannot be scored."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -114,6 +115,13 @@ def test_links_are_followed_and_songs_are_never_mixed_up(folders):
     jobs, notes = match_songs(folders / "true_same", folders / "found_same")
     assert [job.name for job in jobs] == ["x - y"]
     assert len(notes) == 1 and "its name is that of x - y; rename" in notes[0]
+    other = "x/Caf\u00e9"  # as another folder's name in other characters
+    for kind in ("true", "found"):
+        shutil.copytree(folders / kind / "a", folders / f"{kind}_accents/x/Cafe\u0301")
+        shutil.copytree(folders / kind / "a", folders / f"{kind}_accents" / other)
+    jobs, notes = match_songs(folders / "true_accents", folders / "found_accents")
+    assert [job.name for job in jobs] == ["x - Caf\u00e9"] and len(notes) == 2
+    assert "another folder has this name in other Unicode characters; rename one" in notes[0]
     (folders / "found/a").rename(folders / "found/b")
     jobs, notes = match_songs(folders / "true", folders / "found")
     assert not jobs and len(notes) == 2
@@ -145,3 +153,58 @@ def test_the_command(folders, capsys, monkeypatch):
     assert [s["song"] for s in card["songs"]] == ["a", "short"]
     assert card["songs"][0]["methods"]["model"]["stems"]["drums"]["uSDR"] > 5
     assert len(card["failed"]) == 1 and card["model"] is None
+
+
+def test_names_that_are_long_not_utf_8_or_markup(folders, capsys):
+    strange, long = os.fsdecode(b"caf\xe9 \x1b[2J"), "/".join(["artist" * 20, "album" * 25, "song"])
+    for kind, suffix in (("true", "wav"), ("found", "flac")):
+        for name in (strange, long):
+            shutil.copytree(folders / kind / "a", folders / f"{kind}_names" / name)
+            for stem in ("voc|als", "si\nlent"):
+                drums = folders / f"{kind}_names" / name / f"drums.{suffix}"
+                shutil.copy(drums, drums.with_name(f"{stem}.{suffix}"))
+            soundfile.write(os.fsencode(drums), np.zeros(8000), RATE)  # left out
+    command = ["score", "--reference", folders / "true_names", "--estimates"]
+    main([*map(str, [*command, folders / "found_names", "-o", folders / "out", "--jobs", "1"])])
+    out = capsys.readouterr().out
+    assert out == (folders / "out/table.md").read_text() + "\n"
+    assert "voc\\|als" in out and "si\\nlent" in out and "\x1b" not in out
+    assert "- caf\\udce9 \\x1b[2J: SDR, SIR" in out
+    card = json.loads((folders / "out/score_card.json").read_text())
+    songs = {song["song"] for song in card["songs"]}
+    assert songs == {strange, long.replace("/", " - ")} and max(map(len, songs)) > 250
+    assert len(list((folders / "out/museval/test").iterdir())) == 2
+
+
+def test_files_of_others_in_the_output_folder_are_kept(folders, capsys, monkeypatch):
+    monkeypatch.chdir(folders)
+    museval = folders / "out/museval/test"
+    museval.mkdir(parents=True)
+    (museval / "mine.json").write_text("mine")
+    shutil.copytree(folders / "true/a", folders / "true/b")
+    shutil.copytree(folders / "found/a", folders / "found/b")
+
+    def score():
+        main(["score", "--reference", "true", "--estimates", "found", "-o", "out", "--jobs", "1"])
+        return sorted(path.name for path in museval.iterdir())
+
+    for name in ("museval/test/a.json", "summary.json"):
+        (folders / "out" / name).write_text("mine")
+        with pytest.raises(SystemExit):
+            score()
+        assert f"out/{name}: would be replaced, and no score_card" in capsys.readouterr().err
+        (folders / "out" / name).unlink()
+    card = {"format": "asteroid-tfswa score card", "version": 1, "songs": []}  # none was scored
+    (folders / "out/score_card.json").write_text(json.dumps(card))
+    (folders / "out/summary.json").write_text("{}")
+    assert score() == ["a.json", "b.json", "mine.json"]
+    (museval / ".0123abcd.tmp.json").touch()  # of a run that was killed
+    shutil.rmtree(folders / "true/b")
+    shutil.rmtree(folders / "found/b")
+    assert score() == ["a.json", "mine.json"]
+    (museval / "b.json").write_text("mine")
+    shutil.copytree(folders / "true/a", folders / "true/b")
+    shutil.copytree(folders / "found/a", folders / "found/b")
+    with pytest.raises(SystemExit):
+        score()
+    assert (museval / "b.json").read_text() == (museval / "mine.json").read_text() == "mine"

@@ -1,8 +1,6 @@
 """The command separate: many files and what can go wrong, also in real processes."""
 
-import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -21,15 +19,6 @@ from asteroid_tfswa.cli import main
 
 RATE = 8000
 SOURCES = ("drums", "vocals")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, make_model):
-    """A folder to work in, with a model of the sources vocals and drums."""
-    monkeypatch.chdir(tmp_path)
-    torch.save(make_model().serialize(), "model.pth")
-    Path("songs").mkdir()
-    return tmp_path
 
 
 def write(path, seconds=0.5, channels=2, rate=RATE):
@@ -90,48 +79,6 @@ def test_options_reach_the_files(folder):
     assert soundfile.info("out/song/drums.wav").subtype == "PCM_16"
     stems = [soundfile.read(f"out/{name} of song.wav")[0] for name in ("vocals", "drums")]
     assert np.abs(sum(stems) - soundfile.read("song.wav")[0]).max() < 1e-4
-
-
-def test_page_has_all_songs_that_have_stems(folder, capsys):
-    write("songs/one.wav")
-    write("songs/cd2/two.mp3")
-    assert run("songs") == 0
-    shutil.rmtree("separated/one")
-    assert run("songs", "--page", "--format", "wav") == 0
-    assert capsys.readouterr().err.endswith("Page: separated/page/index.html\n")
-    data = re.search(r'id="data">(.*?)</script>', Path("separated/page/index.html").read_text())
-    songs = json.loads(data[1])
-    assert [song["name"] for song in songs] == ["two.mp3", "one.wav"]
-    for song in songs:
-        stems = [track["stem"] for track in song["tracks"]]
-        assert stems == [None, "vocals", "drums"] and not song["hasReferences"]
-    assert run("songs", "--page", "--page-megabytes", "nan") == 1
-    assert "page_megabytes" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
-def test_page_plays_the_track_that_was_separated(folder, capsys):
-    write("six.wav", channels=6)
-    write("two.wav")
-    maps = ["-i", "six.wav", "-i", "two.wav", "-map", "0", "-map", "1", "-c:a", "flac"]
-    subprocess.run(["ffmpeg", "-v", "error", *maps, "song.mka"], check=True)
-    options = ["--two-stems", "vocals", "--page"]
-    assert run("song.mka", "--track", "2", *options) == 0
-    page = Path("separated/page/index.html").read_text()
-    assert float(re.search(r"sum of the stems: ([-\d.]+) dB", page)[1]) < -60
-    capsys.readouterr()
-    assert run("song.mka", *options) == 1  # the stems of track 2 exist
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert "vocals.wav: has 2 channels, its song 6" in line and "--overwrite" in line
-
-
-def test_page_never_replaces_other_files(folder, capsys):
-    write("page.wav")
-    write("song.wav")
-    assert run("page.wav") == 0
-    assert run("song.wav", "--page") == 1
-    assert "separated/page: holds files that are not of a page (drums" in capsys.readouterr().err
-    assert written() == ["page/drums.wav", "page/vocals.wav"]  # refused before it separates
 
 
 def test_what_exists_is_skipped_unless_overwritten(folder, capsys):

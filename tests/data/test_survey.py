@@ -10,7 +10,7 @@ import soundfile as sf
 
 from asteroid_tfswa.data.fingerprints import find_same, fingerprint
 from asteroid_tfswa.data.prepare import prepare
-from asteroid_tfswa.data.survey import survey
+from asteroid_tfswa.data.survey import KINDS, survey
 from asteroid_tfswa_cli import main
 from tests.data.raw_sets import needs_ffmpeg
 
@@ -67,6 +67,15 @@ def test_a_sound_set_raw_and_prepared(sound, tmp_path, capsys):
         file.write(np.zeros(10))
     (tmp_path / "prepared/train/a/bass.wav").unlink()
     assert ("prepared", "None/None") in kinds(survey(tmp_path / "prepared"))
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["check-data", str(sound), "--json", str(tmp_path)])
+    line = f"error: {tmp_path}: is a folder; move it away or choose another name\n"
+    assert capsys.readouterr() == ("", line)
+    with open("/dev/full", "wb") as full, pytest.raises(SystemExit):
+        main(["check-data", str(sound), "--json", f"/proc/self/fd/{full.fileno()}"])
+    out, err = capsys.readouterr()
+    assert out.endswith("0 problems\n") and err.endswith(": No space left on device\n")
 
 
 def test_every_kind_of_problem_is_found(sound, capsys):
@@ -79,31 +88,38 @@ def test_every_kind_of_problem_is_found(sound, capsys):
     write(sound, "train/short", 14, bass=bass[: 3 * RATE], mixture=None)
     write(sound, "train/silent", 15, bass=0 * bass, mixture=None)
     (write(sound, "train/text", 16, mixture=None) / "bass.wav").write_text("no audio")
-    damaged = write(sound, "train/nan", 17, bass=bass + np.inf, mixture=None)
-    shutil.copy(sound / "train/b/vocals.wav", damaged / "vocals.wav")
-    rate = write(sound, "test/rate", 18, mixture=None)
+    damaged = write(sound, "train/na\u00adn", 17, vocals=bass + np.inf, mixture=None)
+    shutil.copy(sound / "train/b/bass.wav", damaged / "bass.wav")
+    six = {stem: np.tile(music(110 + i), 3) for i, stem in enumerate(SOURCES)}
+    write(sound, "train/six channels", 18, **six, mixture=None)
+    sf.write(write(sound, "train/mono", 19, mixture=None) / "bass.wav", music(120)[:, 0], RATE)
+    rate = write(sound, "test/rate", 20, mixture=None)
     for stem, wave in (("bass", music(103)[::2]), ("vocals", music(104)[::2])):
         sf.write(rate / f"{stem}.wav", wave, RATE // 2)
     with pytest.raises(SystemExit) as ended:
         main(["check-data", str(sound)])
     assert ended.value.code == 1 and "clipped: " in capsys.readouterr().out
-    assert kinds(survey(sound, n_jobs=2)) == [
+    report = survey(sound, n_jobs=2)
+    assert next(p for p in report["problems"] if p["kind"] == "channels")["message"] == (
+        "train/six channels: 6 channels, most songs 2"
+    )
+    assert kinds(report) == [
+        ("channels", "train/six channels"),
         ("clipped", "train/clipped"),
         ("duplicate", "train/copied"),
         ("format", "train/short"),
         ("missing", "train/missing"),
-        ("repeated", "train/nan"),  # its only readable file is half of another song
+        ("repeated", "train/na\u00adn"),  # its only readable file is half of another song
         ("sample_rate", "test/rate"),
         ("silent", "train/silent"),
         ("sum", "train/other mixture"),
-        ("unreadable", "train/nan"),
+        ("unreadable", "train/na\u00adn"),
         ("unreadable", "train/text"),
     ]
     with pytest.raises(SystemExit):
         main(["check-data", str(sound), "--jobs", "-1"])
     assert "error: --jobs must be 1 or more: got -1" in capsys.readouterr().err
-    allowed = "clipped duplicate format missing repeated sample_rate silent sum unreadable".split()
-    main(["check-data", str(sound), "--allow", *allowed])
+    main(["check-data", str(sound), "--allow", *(KINDS.keys() - {"leak", "prepared"})])
 
 
 @needs_ffmpeg

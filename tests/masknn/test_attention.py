@@ -125,6 +125,24 @@ def test_batch_of_the_fused_kernel_has_the_rows_alone(monkeypatch):
     assert shapes == [(2 * 2, 3 * 4, 8 * 8, 2)]
 
 
+def test_more_rows_than_a_kernel_takes_are_split(monkeypatch):
+    """The rows of frequency attention are the frames of the whole batch."""
+    qkv = torch.randn(3, 7, 5, 24, dtype=torch.float64)
+    q, k, v = qkv.reshape(21, 5, 3, 4, 2).permute(2, 0, 3, 1, 4)
+    whole = attention.fused_attention(q, k, v)
+    monkeypatch.setattr(attention, "MAX_BATCH", 8)
+    assert torch.equal(attention.fused_attention(q, k, v), whole)
+    sizes, kernel = [], F.scaled_dot_product_attention
+
+    def seen(q, k, v):
+        sizes.append(len(q))
+        return kernel(q, k, v)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", seen)
+    out = attention.attention(qkv.to("meta"), 4, (1, 5))  # as on a GPU: no operator of ours
+    assert sizes == [8, 8, 5] and out.shape == (3, 7, 5, 8)
+
+
 def test_heads_must_divide_channels():
     with pytest.raises(ValueError, match="n_heads must be a divisor of the 8 channels.*: got 3"):
         TSA(8, 3)

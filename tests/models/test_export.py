@@ -113,12 +113,16 @@ def test_full_disk_is_one_line_and_leaves_no_file(best_model, tmp_path):
 )
 def test_torchscript_gives_the_masks_of_the_model_at_any_length(tmp_path, changes):
     path = make_best_model(tmp_path / "exp", **changes)
+    package = torch.load(path, weights_only=True)
+    package["metrics"]["val_loss"] = float("nan")
+    torch.save(package, path)
     model = load(path)
     export_model(path, tmp_path / "network.pt", "torchscript")
     extra = {"model.json": ""}
     network = torch.jit.load(tmp_path / "network.pt", _extra_files=extra)
-    said = json.loads(extra["model.json"])
+    said = json.loads(extra["model.json"], parse_constant=pytest.fail)  # NaN is no JSON
     assert said["network"] == describe_network(model) and said["dataset"] == "Nine songs"
+    assert said["metrics"] == {"val_loss": None, "val_usdr": 4.5, "epoch": 7}
     for length in (400, 1300):
         wav = torch.randn(2, length)
         with torch.no_grad():

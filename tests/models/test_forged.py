@@ -150,12 +150,8 @@ def test_what_a_file_says_moves_no_cursor(package, tmp_path, capsys):
 
 def test_damaged_scores_beside_a_model_are_left_out(tmp_path, capsys):
     path = make_best_model(tmp_path)
-    for record, summary in [("a: [", "{}"), ("3", "[]"), ("{}", "{"), ("model: x", "3")]:
-        for folder, name, text in (
-            ("estimates", "made_with.yml", record),
-            ("scores", "summary.json", summary),
-        ):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            (tmp_path / folder / name).write_text(text)
+    (tmp_path / "scores").mkdir()
+    for card in ("{}", "[]", "{", "3", '{"summary": 3}', '{"summary": []}', "[" * 100_000):
+        (tmp_path / "scores/score_card.json").write_text(card)
         main(["info", "--json", str(path)])
         assert json.loads(capsys.readouterr().out)["scores"] is None

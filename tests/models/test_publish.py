@@ -194,6 +194,7 @@ def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     unscored = make_best_model(tmp_path / "unscored").parent
     assert "no test scores: run stage 2" in refused(unscored, *WHO)
     assert not (unscored / "publish_dir").exists()
+    assert "--uploader is empty" in refused(run, "--uploader", " ", "--username", "ada")
     assert "username must be" in refused(run, "--uploader", "Ada", "--username", "a/b")
     assert "model file not found" in refused(tmp_path / "missing", *WHO)
     main(["publish", str(run), *WHO])

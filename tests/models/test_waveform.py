@@ -5,6 +5,7 @@ import http.server
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -121,13 +122,13 @@ def test_file_says_how_to_use_it_and_agrees_on_music(exported, music):
 
 @pytest.mark.parametrize("length", [3 * RATE - 77, 3700])
 def test_the_example_separates_a_wav_as_the_package_does(exported, music, tmp_path, length):
-    assert len(PROGRAM.read_text().splitlines()) <= 40
+    assert len(PROGRAM.read_text().splitlines()) < 50
     model, file = exported
     soundfile.write(tmp_path / "a song.wav", music[:, :length].T.numpy(), RATE, subtype="PCM_16")
     command = [sys.executable, PROGRAM, file, tmp_path / "a song.wav", tmp_path / "out"]
     subprocess.run(command, check=True, cwd=tmp_path)
     wav = soundfile.read(tmp_path / "a song.wav", dtype="float32")[0].T
-    padded = torch.from_numpy(np.pad(wav, ((0, 0), (0, max(0, 4000 - length)))))
+    padded = torch.from_numpy(np.pad(wav, ((0, 0), (0, max(0, 4000 - length))), mode="wrap"))
     expected = separate_wav(model, padded, segment=SEGMENT)[..., :length]
     for name, source in zip(model.sources, expected.clamp(-1, 1)):
         stem, rate = soundfile.read(tmp_path / "out" / f"{name}.wav", dtype="float32")
@@ -135,12 +136,32 @@ def test_the_example_separates_a_wav_as_the_package_does(exported, music, tmp_pa
         assert np.abs(stem.T - source.numpy()).max() < 1e-4  # 16 bits
 
 
-def test_the_example_names_a_file_of_another_form(exported, tmp_path):
+def test_the_example_says_in_a_line_what_it_cannot_use(exported, tmp_path, monkeypatch):
+    def refused(*args):
+        monkeypatch.setattr(sys, "argv", ["separate_wav.py", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(PROGRAM), run_name="__main__")
+        assert "\n" not in stop.value.code and not (tmp_path / "out").exists()
+        return stop.value.code
+
+    def refused_song(name):
+        return refused(exported[1], tmp_path / name, tmp_path / "out")
+
     soundfile.write(tmp_path / "mono.wav", np.zeros(100), 44100, subtype="PCM_16")
-    command = [sys.executable, PROGRAM, exported[1], tmp_path / "mono.wav", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and not (tmp_path / "out").exists()
-    assert done.stderr.endswith("are (1, 2, 44100); convert it to (2, 2, 8000)\n")
+    for subtype in ("FLOAT", "PCM_16"):
+        soundfile.write(tmp_path / f"{subtype}.wav", np.zeros((99, 2)), RATE, subtype=subtype)
+    whole = (tmp_path / "PCM_16.wav").read_bytes()
+    for length in (0, 30, 44, 101):
+        (tmp_path / f"{length}.wav").write_bytes(whole[:length])
+    assert refused_song("mono.wav").endswith("are (1, 2, 44100); convert it to (2, 2, 8000)")
+    for name in ("FLOAT.wav", "0.wav", "30.wav", "44.wav", "101.wav", "none.wav"):
+        assert f"/{name} to " in (line := refused_song(name)) and "give a whole 16-bit WAV" in line
+    (tmp_path / "file").touch()
+    assert "/file: " in refused(exported[1], tmp_path / "PCM_16.wav", tmp_path / "file")
+    for model in ("none.onnx", "0.wav"):
+        line = refused(tmp_path / model, tmp_path / "PCM_16.wav", tmp_path / "out")
+        assert f"{model}: give a model of asteroid-tfswa export --waveform" in line
+    assert refused("model.onnx").startswith("usage: python separate_wav.py MODEL.onnx SONG.wav")
 
 
 # --- a browser -----------------------------------------------------------------------------------

@@ -103,7 +103,13 @@ def test_names_that_are_not_utf_8(tmp_path):
 def test_a_page_is_replaced_and_other_folders_are_not(tmp_path):
     song = make_song(tmp_path / "song", seconds=1)
     write_page(tmp_path / "report", "one", [song])
-    assert "two" in write_page(tmp_path / "report", "two", [song]).read_text()
+    for name in ("._index.html", "media/._0-0.js"):  # of macOS
+        (tmp_path / "report" / name).touch()
+    (tmp_path / "link").symlink_to("report")
+    assert write_page(tmp_path / "link", "two", [song]) == tmp_path / "link/index.html"
+    assert (tmp_path / "link").is_symlink() and not (tmp_path / "report/._index.html").exists()
+    assert "two" in (tmp_path / "report/index.html").read_text()
+    (tmp_path / "link").unlink()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").touch()
     with pytest.raises(InputError, match=r"mine: holds .* not of a page \(letter.txt\)"):
@@ -151,5 +157,7 @@ def test_charts_tell_their_values():
     svg = box_plot("cSDR", "dB", {"vocals": {"model": [1.0, 2.0, 3.0], "mixture": []}})
     assert "vocals, model: median 2.0 dB" in svg and svg.count('<g class="box') == 1
     assert box_plot("cSDR", "dB", {"vocals": {"model": []}}) == ""
+    strange = box_plot("cSDR", "dB", {os.fsdecode(b"\x1b\xe9 &"): {"model": [1.0]}})
+    assert "\\x1b\\udce9 &amp;, model: median" in strange and strange.isprintable()
     assert curve("loss", "", [(1, 1.0)]) == ""
     assert "lowest 1, highest 3" in curve("loss", "", [(0, 3.0), (1, float("nan")), (2, 1.0)])

@@ -1,6 +1,7 @@
 """Runs side by side: score cards, museval's files, differences song by song, published results."""
 
 import json
+import os
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -181,15 +182,22 @@ def test_what_cannot_be_compared_is_left_out_in_one_line(tmp_path, capsys):
 
 
 def test_command_prints_tables_and_draws(tmp_path, capsys):
-    one, two = write_run(tmp_path / "one", 1.0), write_run(tmp_path / "two <b>", 1.25)
+    strange = os.fsdecode(b"two <b>|\x1b\xe9")
+    one, two = write_run(tmp_path / "one", 1.0), write_run(tmp_path / strange, 1.25)
     main(["compare", str(one), str(two), "--plot", str(tmp_path / "plot.svg")])
     out = capsys.readouterr().out
     csdr, usdr = out.split("uSDR in dB")[0], out.split("uSDR in dB")[1]
     assert "4.75 [" in csdr and "+0.25 p 0.0078" in csdr
+    assert "/two <b>\\|\\x1b\\udce9 |" in csdr
     assert "published: BS-RoFormer" in csdr and "published" not in usdr.split("In brackets")[0]
     text = (tmp_path / "plot.svg").read_text()
     assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
     assert text.count('<g class="box') == 3 * 2 * 2  # metrics, stems, runs
+    for name, message in (("plot.png", "plot.png is no name for SVG"), (".", ".: is a folder")):
+        with pytest.raises(SystemExit):
+            main(["compare", str(one), "--plot", name])
+        out, err = capsys.readouterr()
+        assert out == "" and message in err
 
 
 def test_published_results_say_where_they_are_from():

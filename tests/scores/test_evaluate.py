@@ -1,7 +1,11 @@
 """Evaluation picks up what exists, and only what the same model and options made."""
 
 import dataclasses
+import os
+import runpy
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,14 +30,15 @@ def song(tmp_path):
     return Song("song", folder, {}, folder / "mixture.wav", RATE, RATE, 2)
 
 
-def test_separated_songs_are_kept(song, tmp_path):
-    model = StandIn()
+@pytest.mark.parametrize("name", ["song", os.fsdecode(b"s\xf6ng")])  # not UTF-8
+def test_separated_songs_are_kept(song, tmp_path, name):
+    model, song = StandIn(), dataclasses.replace(song, name=name)
     separate_songs(model, [song], tmp_path / "out", segment=0.5)
-    names = sorted(path.name for path in (tmp_path / "out/song").iterdir())
+    names = sorted(path.name for path in (tmp_path / "out" / name).iterdir())
     assert names == sorted(f"{source}.wav" for source in model.sources)
-    (tmp_path / "out/song/mark").touch()
+    (tmp_path / "out" / name / "mark").touch()
     separate_songs(model, [song], tmp_path / "out", segment=0.5)
-    assert (tmp_path / "out/song/mark").exists()
+    assert (tmp_path / "out" / name / "mark").exists()
     assert not list((tmp_path / "out").glob(".*"))
 
 
@@ -79,7 +84,13 @@ def test_a_song_that_left_the_set_leaves_no_results(song, tmp_path):
     for name in ("song", "other"):
         (tmp_path / "estimates" / name).mkdir()
         (tmp_path / f"scores/{name}.json").touch()
+    results = ("scores/score_card.json", "scores/summary.json", "scores/table.md", "model_card.md")
+    for name in results:
+        (tmp_path / name).touch()
+    _drop_outdated(tmp_path, tmp_path / "best_model.pth", [song, other])
+    assert all((tmp_path / name).exists() for name in results)  # nothing has changed
     _drop_outdated(tmp_path, tmp_path / "best_model.pth", [song])
+    assert not any((tmp_path / name).exists() for name in results)  # of both songs
     names = {path.name for path in (tmp_path / "estimates").iterdir()}
     assert names == {"made_with.yml", "song", "mine"}
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["song.json"]
@@ -124,6 +135,7 @@ def test_leftovers_go_and_a_second_run_is_refused(song, tmp_path):
 def test_devices_that_training_takes_are_taken(monkeypatch):
     assert _torch_device("cpu:2") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert _torch_device("1") == torch.device("cuda:1")
     assert _torch_device("0,1") == torch.device("cuda:0")
     assert _torch_device("") == torch.device("cuda:0")
@@ -135,3 +147,14 @@ def test_a_missing_model_is_an_error_never_a_substitute(tmp_path, song):
         InputError, match="no trained model: .*best_model.pth is missing; run stage 1"
     ):
         evaluate.evaluate(tmp_path, data)
+
+
+def test_the_stage_names_songs_without_scores_in_lines(monkeypatch, capsys):
+    script = Path(__file__).parents[2] / "egs/musdb18/eval.py"
+    monkeypatch.setattr(sys, "argv", [script.name, "--data_dir", "data", "--exp_dir", "exp"])
+    monkeypatch.setattr("asteroid_tfswa.data.songs.read_prepared", lambda folder: None)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *args, **options: ("table", ["t\n1: reason"]))
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(script), run_name="__main__")
+    assert stop.value.code == 1
+    assert capsys.readouterr() == ("table\n", "error: 1 song has no scores:\n  t\\n1: reason\n")

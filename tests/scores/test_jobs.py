@@ -176,22 +176,39 @@ def test_sigterm_keeps_finished_songs(tmp_path):
     assert not list(tmp_path.rglob("*.tmp*"))
 
 
-def test_a_full_gpu_is_left_for_the_cpu(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "is out of memory"),
+        (RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"), "is busy"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_is_left_for_the_cpu(
+    tmp_path, monkeypatch, capsys, error, reason
+):
     job = write_job(tmp_path, "song", *song(2))
     options = dataclasses.replace(FORM, device="cuda")
     task = next(iter(_tasks(job, tmp_path / "scores", tmp_path / "baselines", options)))
     devices = []
 
-    def on_a_full_gpu(*args):
+    def on_this_gpu(*args):
         devices.append(args[5:])
         if devices[-1] == ("cuda",):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return score_song(*args)
 
-    monkeypatch.setattr(jobs_module, "score_song", on_a_full_gpu)
+    monkeypatch.setattr(jobs_module, "score_song", on_this_gpu)
     found = _score_task(task, options)["scores"]["model"]
     assert devices == [("cuda",), ()] and found == score(*song(2))
-    assert "song: cuda is out of memory, scored on the CPU" in capsys.readouterr().err
+    assert f"song: cuda {reason}, scored on the CPU" in capsys.readouterr().err
+
+
+def test_museval_is_not_held_to_the_processes_that_fit_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(jobs_module, "usable_cores", lambda: 16)
+    monkeypatch.setattr(jobs_module, "usable_memory", lambda: 10**12)
+    for scorer, n_jobs in (("fast", 4), ("museval", 16)):
+        options = dataclasses.replace(FORM, scorer=scorer, device="cuda")
+        assert jobs_module._default_n_jobs([], options) == n_jobs
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

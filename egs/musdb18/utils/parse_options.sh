@@ -35,7 +35,7 @@ did_you_mean() { # the name that differs in the fewest letters, if there are few
 while [[ $# -gt 0 ]]; do
   case $1 in
     --help | -h)
-      sed -n '2,/^$/s/^# \{0,1\}//p' "$(basename "$0")"
+      sed -n '2,/^$/s/^# \{0,1\}//p' "${_script:-$0}"
       echo
       echo "Keys of the configuration, each an option by its own name, with the values allowed and the defaults of local/conf.yml:"
       awk '/^  [a-z_0-9]+:/ { key = $1; sub(":", "", key); line = $0; sub(/^ *[a-z_0-9]+: */, "", line)
