@@ -51,21 +51,33 @@ def full_float32():
 
     TF32 rounds the factors of matrix products and convolutions to 10 bits. Convolutions use it
     unless told otherwise, and training allows it for matrix products. The switches are the whole
-    process's; they return to what they were when the last block ends.
+    process's; they return to what they were when the last block ends. Where a program has set
+    torch's newer switches (`fp32_precision`), which do not mix with these, nothing is changed.
     """
-    convolutions = torch.backends.cudnn
     with _exact_guard:
-        _exact.append((torch.get_float32_matmul_precision(), convolutions.allow_tf32))
-        torch.set_float32_matmul_precision("highest")
-        convolutions.allow_tf32 = False
+        _exact.append(_switches())
+        _switch("highest", False)
     try:
         yield
     finally:
         with _exact_guard:
-            products, allowed = _exact.pop()  # of the last block it is what the first one found
+            before = _exact.pop()  # of the last block it is what the first one found
             if not _exact:
-                torch.set_float32_matmul_precision(products)
-                convolutions.allow_tf32 = allowed
+                _switch(*before)
+
+
+def _switches():
+    """What matrix products and convolutions may do; None where the newer switches are set."""
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None, None
+
+
+def _switch(products, convolutions):
+    if None not in (products, *_switches()):
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 class ChunkRunner:

@@ -1,5 +1,7 @@
 """What chunks are computed in: full float32, whatever the process has allowed before."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -60,3 +62,17 @@ def test_threads_that_overlap_return_the_switches(training_switches):
         model.barrier.wait(timeout=30)
     threads[1].join(timeout=30)
     assert model.found == [("highest", False)] * 4 and switches() == training_switches
+
+
+def test_newer_switches_of_a_program_are_left_alone():
+    """In a process of its own: torch cannot go back to the older ones."""
+    code = """if True:
+        import torch
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        from asteroid_tfswa.separate.runner import full_float32
+        with full_float32():
+            print(torch.backends.cuda.matmul.fp32_precision)
+        print(torch.backends.cuda.matmul.fp32_precision)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "tf32\ntf32\n"
