@@ -86,7 +86,9 @@ def _sent_to(stream):
 
 def _name_for_user(error, tmp, path):
     """Make an OSError name what the user knows in place of the temporary file or folder."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is None:  # it is a sentence alone
+        error.args = tuple(str(arg).replace(str(tmp), str(path)) for arg in error.args)
+    elif isinstance(error, OSError):
         named = str(error.filename or tmp)  # the error for a full disk names no file
         if named == str(tmp) or named.startswith(f"{tmp}{os.sep}"):
             error.filename = str(path) + named.removeprefix(str(tmp))

@@ -78,6 +78,12 @@ def test_errors_name_what_was_asked_for(tmp_path, write, inside):
         assert (error_of(name).errno, error_of(name).filename) == (errno.ENOSPC, str(shown))
 
 
+def test_errors_that_are_a_sentence_keep_it(tmp_path):
+    with pytest.raises(OSError) as error, atomic_folder(tmp_path / "a") as tmp:
+        raise OSError(f"{tmp}: cannot be written to; is the disk full?")
+    assert str(error.value) == f"{tmp_path / 'a'}: cannot be written to; is the disk full?"
+
+
 def test_pipes_and_what_a_process_has_open_are_written_to_and_stay(tmp_path):
     pipe, log = tmp_path / "pipe", tmp_path / "log.txt"
     os.mkfifo(pipe)

@@ -4,7 +4,7 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import PreparedData
-from asteroid_tfswa.engine.checkpoints import save_best_model
+from asteroid_tfswa.engine.resume.checkpoints import save_best_model
 from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.scores import evaluate
 from asteroid_tfswa.scores.card import write_results

@@ -15,7 +15,7 @@ from pathlib import Path
 import asteroid_tfswa
 from asteroid_tfswa.config import add_keys, read_keys
 from asteroid_tfswa.devices import PRECISIONS
-from asteroid_tfswa.engine.plan import plan
+from asteroid_tfswa.engine.planning.plan import plan
 from asteroid_tfswa.files import atomic_write, require_writable
 
 BASE = Path(asteroid_tfswa.__file__).parent / "recipe/local/conf.yml"

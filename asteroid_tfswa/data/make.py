@@ -8,8 +8,9 @@ import numpy as np
 
 from asteroid_tfswa.audio.read import BLOCK, open_audio
 from asteroid_tfswa.audio.write import write_wav
-from asteroid_tfswa.data import decode, musdb18, sums
-from asteroid_tfswa.data.products import inner_products
+from asteroid_tfswa.data import decode, musdb18
+from asteroid_tfswa.data.raw import sums
+from asteroid_tfswa.data.raw.products import inner_products
 from asteroid_tfswa.data.songs import check_files, song_of_entry
 from asteroid_tfswa.data.sources import REST, named_files, sums_of
 from asteroid_tfswa.errors import InputError

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.data import check
 from asteroid_tfswa.data.make import make_song, read_entry
-from asteroid_tfswa.data.notes import changes_made
-from asteroid_tfswa.data.raw import find_raw_songs
+from asteroid_tfswa.data.raw import check
+from asteroid_tfswa.data.raw.find import find_raw_songs
+from asteroid_tfswa.data.raw.notes import changes_made
+from asteroid_tfswa.data.raw.splits import ABOUT_FILE, choose_splits, describe
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.sources import sums_of
-from asteroid_tfswa.data.splits import ABOUT_FILE, choose_splits, describe
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers, require_space

@@ -7,13 +7,14 @@ from itertools import combinations
 import numpy as np
 
 from asteroid_tfswa.audio.read import open_audio
-from asteroid_tfswa.data import fingerprints, musdb18, sums
+from asteroid_tfswa.data import fingerprints, musdb18
 from asteroid_tfswa.data.make import LOSSLESS
 from asteroid_tfswa.data.prepare import in_parallel
-from asteroid_tfswa.data.products import inner_products
-from asteroid_tfswa.data.raw import find_raw_songs
+from asteroid_tfswa.data.raw import sums
+from asteroid_tfswa.data.raw.find import find_raw_songs
+from asteroid_tfswa.data.raw.products import inner_products
+from asteroid_tfswa.data.raw.taps import Mono, Tap
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
-from asteroid_tfswa.data.taps import Mono, Tap
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError, one_line
 

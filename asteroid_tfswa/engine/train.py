@@ -11,18 +11,18 @@ from torch.utils.data import default_convert
 from asteroid_tfswa.data.augment import Augment
 from asteroid_tfswa.data.dataset import EpochSampler, TrainSegments
 from asteroid_tfswa.data.sources import trained_sources
-from asteroid_tfswa.engine.checkpoints import load_best_model, save_best_model
 from asteroid_tfswa.engine.chunks import ChunkBatches, ValidChunks
-from asteroid_tfswa.engine.history import draw_curves
-from asteroid_tfswa.engine.launchers import place
 from asteroid_tfswa.engine.losses import get_loss
 from asteroid_tfswa.engine.optimizers import make_optimizer, make_scheduler
 from asteroid_tfswa.engine.precision import prepare_precision
-from asteroid_tfswa.engine.processes import Loader
-from asteroid_tfswa.engine.record import Record
-from asteroid_tfswa.engine.resume import ExpDir, Start, training_fingerprint
-from asteroid_tfswa.engine.sharding import ShardedSystem
-from asteroid_tfswa.engine.signals import StopSignals
+from asteroid_tfswa.engine.processes.children import Loader
+from asteroid_tfswa.engine.processes.launchers import place
+from asteroid_tfswa.engine.processes.sharding import ShardedSystem
+from asteroid_tfswa.engine.processes.signals import StopSignals
+from asteroid_tfswa.engine.reports.history import draw_curves
+from asteroid_tfswa.engine.reports.record import Record
+from asteroid_tfswa.engine.resume.checkpoints import load_best_model, save_best_model
+from asteroid_tfswa.engine.resume.start import ExpDir, Start, training_fingerprint
 from asteroid_tfswa.engine.system import MusicSystem
 from asteroid_tfswa.engine.trainer import fit
 from asteroid_tfswa.engine.validation import check_defined, check_validation, monitors

@@ -9,16 +9,16 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 
 from asteroid_tfswa.engine.averaging import ExponentialAverage
-from asteroid_tfswa.engine.checkpoints import BestCheckpoint, SafeCheckpointIO
-from asteroid_tfswa.engine.failures import explain
-from asteroid_tfswa.engine.history import History
-from asteroid_tfswa.engine.logs import RunLogger, quiet_writer_thread
-from asteroid_tfswa.engine.meter import Meter
-from asteroid_tfswa.engine.processes import StopCallback, make_strategy
-from asteroid_tfswa.engine.progress import RunProgress
-from asteroid_tfswa.engine.record import Record
-from asteroid_tfswa.engine.signals import signals_blocked
-from asteroid_tfswa.engine.states import StateCheckpoint
+from asteroid_tfswa.engine.processes.children import StopCallback, make_strategy
+from asteroid_tfswa.engine.processes.failures import explain
+from asteroid_tfswa.engine.processes.signals import signals_blocked
+from asteroid_tfswa.engine.reports.history import History
+from asteroid_tfswa.engine.reports.logs import RunLogger, quiet_writer_thread
+from asteroid_tfswa.engine.reports.meter import Meter
+from asteroid_tfswa.engine.reports.progress import RunProgress
+from asteroid_tfswa.engine.reports.record import Record
+from asteroid_tfswa.engine.resume.checkpoints import BestCheckpoint, SafeCheckpointIO
+from asteroid_tfswa.engine.resume.saving import StateCheckpoint
 from asteroid_tfswa.errors import InputError
 
 

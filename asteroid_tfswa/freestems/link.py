@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from asteroid_tfswa.data.raw import NOT_SONGS, find_raw_songs
+from asteroid_tfswa.data.raw.find import NOT_SONGS, find_raw_songs
+from asteroid_tfswa.data.raw.splits import describe, write_about
 from asteroid_tfswa.data.songs import SPLITS
-from asteroid_tfswa.data.splits import describe, write_about
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.freestems.songs import name_songs
 from asteroid_tfswa.locks import locked

@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from asteroid_tfswa.data.raw import NOT_SONGS
-from asteroid_tfswa.data.splits import write_about
+from asteroid_tfswa.data.raw.find import NOT_SONGS
+from asteroid_tfswa.data.raw.splits import write_about
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import (

@@ -12,7 +12,7 @@ import soundfile as sf
 from asteroid_tfswa import files
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
-from asteroid_tfswa.data.raw import find_raw_songs
+from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.errors import InputError
 from tests.data.raw_sets import (
     RATE,

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asteroid_tfswa.data.raw import find_raw_songs
+from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.errors import InputError
 
 

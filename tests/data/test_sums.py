@@ -8,7 +8,7 @@ import soundfile as sf
 
 from asteroid_tfswa.data import musdb18
 from asteroid_tfswa.data.prepare import prepare
-from asteroid_tfswa.data.sums import is_mixture_name, is_sum_name
+from asteroid_tfswa.data.raw.sums import is_mixture_name, is_sum_name
 from tests.data.raw_sets import RATE, failure, needs_ffmpeg, noise, read
 
 SOURCES = ["bass", "drums", "other", "vocals"]

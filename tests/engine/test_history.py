@@ -11,8 +11,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asteroid_tfswa.devices import has_bfloat16
-from asteroid_tfswa.engine.history import draw_curves
-from asteroid_tfswa.engine.record import git_state
+from asteroid_tfswa.engine.reports.history import draw_curves
+from asteroid_tfswa.engine.reports.record import git_state
 from tests.engine import tiny
 
 

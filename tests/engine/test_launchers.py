@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asteroid_tfswa.engine.launchers import Launcher, find_launcher, place
+from asteroid_tfswa.engine.processes.launchers import Launcher, find_launcher, place
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny
 from tests.engine.commands import Command, be_one_of, free_port

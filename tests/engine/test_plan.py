@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from asteroid_tfswa.engine.plan import _largest, _schedule
-from asteroid_tfswa.engine.trial import measure
+from asteroid_tfswa.engine.planning.plan import _largest, _schedule
+from asteroid_tfswa.engine.planning.trial import measure
 from asteroid_tfswa_cli import main
 from tests.engine import tiny
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-from asteroid_tfswa.engine import deadline, processes
-from asteroid_tfswa.engine.signals import StopSignals
+from asteroid_tfswa.engine.processes import children, deadline
+from asteroid_tfswa.engine.processes.signals import StopSignals
 from tests.engine import tiny
 from tests.engine.commands import (
     Command,
@@ -125,7 +125,7 @@ def test_little_shared_memory_is_one_line_with_the_remedy(start):
 def break_and_hang():
     """Make training fail, and its end wait, as a GPU waits for a process that has died."""
     deadline.SECONDS = 0.1
-    processes.waits_for_others = lambda: True
+    children.waits_for_others = lambda: True
     tiny.TinyModel.forward = lambda self, wave: [][0]
     SingleDeviceStrategy.teardown = lambda self: time.sleep(100)
 
@@ -146,7 +146,7 @@ def test_an_end_that_waits_for_a_gpu_is_cut_short(start):
 
 
 def test_an_end_in_time_is_not_cut_short(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "waits_for_others", lambda: True)
+    monkeypatch.setattr(children, "waits_for_others", lambda: True)
     monkeypatch.setattr(tiny.TinyModel, "forward", lambda self, wave: [][0])
     with pytest.raises(IndexError):
         tiny.run(data_dir, tmp_path / "exp")

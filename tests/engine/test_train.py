@@ -13,7 +13,7 @@ import torch
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.devices import has_bfloat16
-from asteroid_tfswa.engine.position import random_states, set_random_states
+from asteroid_tfswa.engine.resume.position import random_states, set_random_states
 from asteroid_tfswa.engine.train import make_system, train
 from asteroid_tfswa.errors import InputError
 from tests.engine import tiny

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.devices import choose_devices, usable_memory
-from asteroid_tfswa.engine.trial import measure
+from asteroid_tfswa.engine.planning.trial import measure
 from asteroid_tfswa.errors import InputError
 
 GPU_SHARE = 0.92  # of a GPU's memory: the rest is its libraries' and fragments

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import decode
+from asteroid_tfswa.data.raw.sums import is_mixture_name
 from asteroid_tfswa.data.sources import REST, named_files, parts_of, sums_of
-from asteroid_tfswa.data.sums import is_mixture_name
 from asteroid_tfswa.errors import InputError
 
 BYTES_PER_SAMPLE = 4  # of the 32-bit float WAV files that are written

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from asteroid_tfswa.config import current_value
-from asteroid_tfswa.engine.checkpoints import LAST, earlier_states, load_checkpoint
+from asteroid_tfswa.engine.resume.checkpoints import LAST, earlier_states, load_checkpoint
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers
 from asteroid_tfswa.torch_files import load_torch_file

@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
 from asteroid_tfswa.devices import rank_and_world
-from asteroid_tfswa.engine.position import process_state, restore_process_state
+from asteroid_tfswa.engine.resume.position import process_state, restore_process_state
 from asteroid_tfswa.errors import TimeLimit
 
 GO_ON, SAVE, STOP = range(3)  # what a process asks for at the end of a step

@@ -7,7 +7,7 @@ import soxr
 
 from asteroid_tfswa.audio.read import BLOCK
 from asteroid_tfswa.data import fingerprints
-from asteroid_tfswa.data.products import ROUNDING
+from asteroid_tfswa.data.raw.products import ROUNDING
 
 CLIP_LEVEL = 0.999  # three samples in a row at full scale are clipped
 

@@ -1,6 +1,6 @@
 """A few real steps of a training run, in a process of their own, to see what it costs.
 
-    python -m asteroid_tfswa.engine.trial < trial.json
+    python -m asteroid_tfswa.engine.planning.trial < trial.json
 
 The process trains in a folder that it is told, and prints what `Meter` measured as its last line.
 """
@@ -100,7 +100,7 @@ def _main():
 
     from asteroid_tfswa import TFSWAUNet
     from asteroid_tfswa.data.songs import read_prepared
-    from asteroid_tfswa.engine.history import read_history
+    from asteroid_tfswa.engine.reports.history import read_history
     from asteroid_tfswa.engine.train import train
     from asteroid_tfswa.models.loading import model_args
 

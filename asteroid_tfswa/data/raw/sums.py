@@ -7,7 +7,7 @@ give wrong training mixtures. Names suggest what a file may be; the audio decide
 import re
 from dataclasses import dataclass
 
-from asteroid_tfswa.data.products import TOLERANCE, Files
+from asteroid_tfswa.data.raw.products import TOLERANCE, Files
 from asteroid_tfswa.errors import InputError
 
 MIXTURES = frozenset(

@@ -12,8 +12,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from asteroid_tfswa.devices import rank_and_world
-from asteroid_tfswa.engine.deadline import Deadline
-from asteroid_tfswa.engine.signals import (
+from asteroid_tfswa.engine.processes.deadline import Deadline
+from asteroid_tfswa.engine.processes.signals import (
     STOP_SIGNALS,
     end_with_parent,
     obey_parent,

@@ -1,0 +1,1 @@
+"""What a run says of itself: progress, logs, curves and its record."""
