@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from asteroid_tfswa.data.raw.find import NOT_SONGS, find_raw_songs
+from asteroid_tfswa.audio.folders import visible_entries
+from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.data.raw.splits import describe, write_about
 from asteroid_tfswa.data.songs import SPLITS
 from asteroid_tfswa.errors import InputError
@@ -85,7 +86,7 @@ def _check_ours(folder, rendered):
     entries = _entries(folder)
     foreign = [path for path in entries if not path.is_symlink()]
     if not ((folder / MARK).is_file() or any(_is_rendered(path, rendered) for path in entries)):
-        foreign += _visible(folder)
+        foreign += _entries_of(folder)
     if foreign:
         raise InputError(
             f"{folder}: holds something else ({foreign[0].relative_to(folder)}); choose another "
@@ -100,9 +101,8 @@ def _is_rendered(path, rendered):
 
 
 def _entries(folder):
-    return [path for split in SPLITS for path in _visible(folder / split)]
+    return [path for split in SPLITS for path in _entries_of(folder / split)]
 
 
-def _visible(folder):
-    """What is in a folder, without what file systems and network storage add."""
-    return sorted(path for path in folder.glob("[!.]*") if path.name.lower() not in NOT_SONGS)
+def _entries_of(folder):
+    return visible_entries(folder) if folder.is_dir() else []

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from asteroid_tfswa.data.raw.find import NOT_SONGS
+from asteroid_tfswa.audio.folders import visible_entries
 from asteroid_tfswa.data.raw.splits import write_about
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
@@ -103,7 +103,7 @@ def _check_settings(folder, settings):
     """Keep the settings beside the songs; refuse to mix songs of different ones."""
     path = folder / SETTINGS_FILE
     if not path.exists():
-        others = sorted(path for path in folder.glob("[!.]*") if path.name.lower() not in NOT_SONGS)
+        others = visible_entries(folder)
         if others:
             raise InputError(
                 f"{folder}: holds something else ({others[0].name}); choose another folder"

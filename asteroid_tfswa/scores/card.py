@@ -30,16 +30,12 @@ Values are in dB, null where undefined. Nothing in it depends on when or where i
 
 import json
 import os
-import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
-import asteroid_tfswa
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers
+from asteroid_tfswa.provenance import git_state, versions
 from asteroid_tfswa.scores.jobs import MODEL, json_name
 from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
 from asteroid_tfswa.scores.tables import MEANINGS, format_table
@@ -72,7 +68,7 @@ def make_card(songs, failed, summary, scorer, data, model=None, separation=None)
         "data": data,
         "scorer": scorer,
         "commit": _commit(),
-        "versions": _versions(),
+        "versions": versions(PACKAGES),
         "metrics": MEANINGS,
         "songs": [_song(song) for song in songs],
         "failed": failed,
@@ -136,27 +132,10 @@ def _over_frames(values):
     return {"median": float(np.median(known)), "mean": float(np.mean(known))}
 
 
-def _versions():
-    versions = {"asteroid-tfswa": asteroid_tfswa.__version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return versions
-
-
 def _commit():
     """The commit of the checkout that the package runs from; None for an installed package."""
-    folder = Path(asteroid_tfswa.__file__).parent
-    command = ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty"]
-    try:
-        tracked = ["git", "-C", folder, "ls-files", "--error-unmatch", "__init__.py"]
-        subprocess.run(tracked, capture_output=True, check=True)
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
+    state = git_state()
+    return state and state["commit"] + "-dirty" * state["dirty"]
 
 
 def check_results(folder, songs):

@@ -24,7 +24,6 @@ MODEL = "model"
 BASELINES = ("mixture", "best gain", "ratio mask", "ideal mask")
 METHODS = (MODEL, *BASELINES)
 FAST_VERSION = 1  # raised whenever the fast scorer's numbers change
-SCORERS = ("fast", "museval")
 BUSY = "busy or unavailable"  # CUDA's message if a GPU takes one process and has one
 MAX_ON_GPU = 4  # processes, each with half a GB of its own there; reading and oracles use the CPU
 

@@ -6,14 +6,14 @@ import os
 import re
 from pathlib import Path
 
+from asteroid_tfswa.audio.folders import SYSTEM_FOLDERS
+
 # Files taken from folders; a file that is given itself is tried whatever its name.
 AUDIO_NAME = re.compile(
     r".+\.(wav|flac|ogg|oga|opus|mp3|m4a|mp4|m4v|aac|ac3|aiff?|aifc|alac|ape|au|avi|caf|flv|mka|mkv"
     r"|mov|mp2|mpc|mpe?g|rf64|tta|w64|webm|wma|wmv|wv)",
     re.IGNORECASE | re.DOTALL,
 )
-# Folders of file servers, archives and disks, which are skipped like hidden ones.
-NO_SONGS = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found"}
 
 
 def find_songs(inputs, output_dir=None):
@@ -74,7 +74,9 @@ def _walk(top, skipped, problems):
         )
 
     for root, folders, names in os.walk(top, followlinks=True, onerror=refuse):
-        wanted = sorted(name for name in folders if name[0] != "." and name not in NO_SONGS)
+        wanted = sorted(
+            name for name in folders if name[0] != "." and name.lower() not in SYSTEM_FOLDERS
+        )
         folders.clear()
         for name in wanted:
             if (place := os.path.realpath(os.path.join(root, name))) not in seen:
@@ -91,7 +93,7 @@ def _match(pattern, top, output_dir, problems):
         for path in sorted(_expand(pattern, problems))
         if os.path.isfile(path)
         and is_wanted(os.path.basename(path))
-        and NO_SONGS.isdisjoint(os.path.relpath(path, top or ".").split(os.sep))
+        and SYSTEM_FOLDERS.isdisjoint(os.path.relpath(path, top or ".").lower().split(os.sep))
     ]
     if output_dir and not _is_in(top or ".", output_dir):
         found = [path for path in found if not _is_in(path, output_dir)]

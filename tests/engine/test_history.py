@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asteroid_tfswa.devices import has_bfloat16
 from asteroid_tfswa.engine.reports.history import draw_curves
-from asteroid_tfswa.engine.reports.record import git_state
+from asteroid_tfswa.provenance import git_state
 from tests.engine import tiny
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from asteroid_tfswa.audio.folders import visible_entries
 from asteroid_tfswa.data.musdb18 import STEM_MP4_STREAMS
 from asteroid_tfswa.data.songs import SPLITS
 from asteroid_tfswa.errors import InputError
@@ -12,26 +13,6 @@ from asteroid_tfswa.errors import InputError
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # those that messages name
 OTHER_SUFFIXES = (".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")  # accepted as well
 STEM_MP4_SUFFIX = ".stem.mp4"
-# Folders that network storage, archives and file systems add, in lower case.
-NOT_SONGS = frozenset(
-    (
-        "@eadir",
-        "@recycle",
-        "@recently-snapshot",
-        "@sharebin",
-        "@tmp",
-        "#recycle",
-        "#snapshot",
-        "~snapshot",
-        "__macosx",
-        "lost+found",
-        "$recycle.bin",
-        "recycler",
-        "system volume information",
-        "network trash folder",
-        "temporary items",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,7 @@ def _songs_of_split(folder):
         return []
     songs = {}
     # Folders sort after files of the same name here, so that they win.
-    for path in sorted(_entries(folder), key=lambda path: path.is_dir()):
+    for path in sorted(visible_entries(folder), key=lambda path: path.is_dir()):
         _check_link(path)
         is_stem_mp4 = path.name.lower().endswith(STEM_MP4_SUFFIX)
         if path.is_dir():
@@ -112,7 +93,7 @@ def _songs_of_split(folder):
 
 def _audio_files(folder):
     files = {}
-    for path in _entries(folder):
+    for path in visible_entries(folder):
         if path.suffix.lower() not in AUDIO_SUFFIXES + OTHER_SUFFIXES:
             continue
         _check_link(path)
@@ -127,15 +108,6 @@ def _audio_files(folder):
             )
         files[path.stem] = path
     return dict(sorted(files.items()))
-
-
-def _entries(folder):
-    names = sorted(os.listdir(folder))
-    return [
-        folder / name
-        for name in names
-        if not name.startswith(".") and name.lower() not in NOT_SONGS
-    ]
 
 
 def _check_link(path):

@@ -1,17 +1,13 @@
 """What a training run was: how it was started, and what it said."""
 
-import importlib.metadata
 import json
-import platform
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
 
-from asteroid_tfswa import __version__
 from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.provenance import git_state, versions
 
 STARTS, LOG = "run.json", "train.log"
 PACKAGES = ("torch", "torchaudio", "pytorch-lightning", "asteroid", "numpy", "soundfile")
@@ -50,7 +46,11 @@ class Record:
             {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "continues": continues,
-                "versions": versions(),
+                "versions": {
+                    **versions(PACKAGES),
+                    "cuda": torch.version.cuda,
+                    "platform": sys.platform,
+                },
                 "git": git_state(),
                 "devices": devices,
                 "precision": hardware["precision"],
@@ -75,42 +75,3 @@ class Record:
         """
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-
-def versions():
-    """Find the versions of what trains.
-
-    Returns:
-        dict: {name: version}, with "python" and "asteroid-tfswa".
-    """
-    found = {"asteroid-tfswa": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "unknown"
-    return found | {"cuda": torch.version.cuda, "platform": sys.platform}
-
-
-def git_state(folder=Path(__file__).parent):
-    """Find the commit of a checkout.
-
-    Args:
-        folder (Path): a folder in it. Default: that of this package.
-
-    Returns:
-        dict or None: "commit", and "dirty", whether tracked files differ from it; None outside a
-        checkout or without git.
-    """
-
-    def git(*words):
-        command = ["git", "-C", str(folder), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        if not git("ls-files", "__init__.py"):
-            return None  # installed into a folder of another project
-        status = git("status", "--porcelain", "--untracked-files=no")
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(status)}
-    except (OSError, subprocess.CalledProcessError):
-        return None
