@@ -62,7 +62,11 @@ def add_arguments(parser):
         "players choose; in a stem.mp4 the mixture)",
     )
 
-    group = parser.add_argument_group("output")
+    _add_output(parser.add_argument_group("output"))
+    _add_computing(parser.add_argument_group("computing"))
+
+
+def _add_output(group):
     group.add_argument(
         "-o", "--output-dir", default="separated", metavar="DIR", help="folder (default: separated)"
     )
@@ -120,7 +124,8 @@ def add_arguments(parser):
     )
     group.add_argument("--overwrite", action="store_true", help="replace stems that exist")
 
-    group = parser.add_argument_group("computing")
+
+def _add_computing(group):
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )

@@ -204,18 +204,41 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint, pin_memory=Fals
     Raises:
         InputError: if the configuration, the data and the model do not fit each other.
     """
-    c, training, optim = conf["data"], conf["training"], conf["optim"]
-    validation, sources = conf["validation"], trained_sources(c)
-    check_validation(validation, sources, training["epochs"])
-    fits = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
-    fits["in_channels"] = (model.in_channels, data.n_channels)
-    fits["sources"] = (sources, list(model.sources))
-    for key, values in fits.items():
+    training, optim = conf["training"], conf["optim"]
+    loss = get_loss(training["loss"])
+    _check_agreement(model, data, conf, loss)
+    train_loader, valid_loader = _loaders(data, conf, pin_memory)
+    freeze(model, optim["freeze"])
+    optimizer = make_optimizer(
+        model.parameters(), **{key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
+    )
+    schedule = ("schedule", "lr_decay", "lr_decay_epochs", "warmup_steps")
+    scheduler = make_scheduler(
+        optimizer, steps_per_epoch, training["epochs"], **{key: optim[key] for key in schedule}
+    )
+    kind = {"ddp": MusicSystem, "fsdp": ShardedSystem}[training["strategy"]]
+    return kind(model, optimizer, loss, train_loader, valid_loader, scheduler, conf, fingerprint)
+
+
+def _check_agreement(model, data, conf, loss):
+    """Refuse a configuration that does not suit the model, the data or the loss."""
+    c, validation = conf["data"], conf["validation"]
+    sources = trained_sources(c)
+    check_validation(validation, sources, conf["training"]["epochs"])
+    pairs = {"sample_rate": (c["sample_rate"], data.sample_rate, int(model.sample_rate))}
+    pairs["in_channels"] = (model.in_channels, data.n_channels)
+    pairs["sources"] = (sources, list(model.sources))
+    for key, values in pairs.items():
         if any(value != values[0] for value in values):
             raise InputError(f"{key}: {' and '.join(map(str, values))} differ; make them equal")
-    loss = get_loss(training["loss"])
     for key, seconds in (("segment", c["segment"]), ("valid_segment", validation["valid_segment"])):
         loss.check_length(int(seconds * c["sample_rate"]), key)
+
+
+def _loaders(data, conf, pin_memory):
+    """Make what feeds training and validation; refuse a monitor that no validation song has."""
+    c, training, validation = conf["data"], conf["training"], conf["validation"]
+    sources = trained_sources(c)
     train_set = TrainSegments(
         data.splits["train"],
         sources,
@@ -235,34 +258,20 @@ def make_system(model, data, conf, steps_per_epoch, fingerprint, pin_memory=Fals
     )
     heard = valid_set.heard()  # rather than find out after an epoch
     check_defined(validation["monitor"], monitors(heard) if heard else (), sources)
-    batch_size = training["batch_size"]
-    loading = {
+    options = {
         "num_workers": c["num_workers"],
         "persistent_workers": c["num_workers"] > 0,
         "pin_memory": pin_memory,
     }
-    freeze(model, optim["freeze"])
-    optimizer = make_optimizer(
-        model.parameters(), **{key: optim[key] for key in ("optimizer", "lr", "weight_decay")}
+    batch_size = training["batch_size"]
+    train_loader = Loader(
+        train_set,
+        batch_size=batch_size,
+        sampler=EpochSampler(len(train_set)),
+        drop_last=True,
+        collate_fn=default_convert,  # batches are made already
+        **options,
     )
-    schedule = ("schedule", "lr_decay", "lr_decay_epochs", "warmup_steps")
-    kind = {"ddp": MusicSystem, "fsdp": ShardedSystem}[training["strategy"]]
-    return kind(
-        model,
-        optimizer,
-        loss,
-        Loader(
-            train_set,
-            batch_size=batch_size,
-            sampler=EpochSampler(len(train_set)),
-            drop_last=True,
-            collate_fn=default_convert,  # batches are made already
-            **loading,
-        ),
-        Loader(valid_set, batch_sampler=ChunkBatches(valid_set, batch_size), **loading),
-        make_scheduler(
-            optimizer, steps_per_epoch, training["epochs"], **{key: optim[key] for key in schedule}
-        ),
-        conf,
-        fingerprint,
+    return train_loader, Loader(
+        valid_set, batch_sampler=ChunkBatches(valid_set, batch_size), **options
     )

@@ -57,26 +57,14 @@ def export_model(model_file, out, format="half", waveform=False, segment=SEGMENT
             outputs differ by more.
     """
     out = Path(out)
-    if format not in FORMATS:
-        raise InputError(f"format: {format!r} is unknown; choose from {', '.join(FORMATS)}")
-    implied = SUFFIXES.get(out.suffix.lower(), format)
-    if implied != format:
-        raise InputError(
-            f"OUT: {out} is named as the format {implied}, not {format}; choose --format {implied} "
-            "or another name"
-        )
-    if waveform and format != "onnx":
-        raise InputError(f"waveform: only the format onnx holds the STFT, not {format}")
-    if not SEGMENTS[0] <= segment <= SEGMENTS[1]:
-        raise refusal("segment", f"{SEGMENTS[0]:g} to {SEGMENTS[1]:g} seconds", segment)
+    _check_options(out, format, waveform, segment)
     convert, measure, tolerance = FORMATS[format]
     outputs = "sources" if waveform else "masks"
     steps = "{desc} {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="reading the model", bar_format=steps) as bar, torch.no_grad():
         file = find_model_file(model_file)
-        if out.is_dir() or out.resolve() == file.resolve():
-            kind = "a folder" if out.is_dir() else "the model itself"
-            raise InputError(f"OUT: {out} is {kind}; give the name of a file to write")
+        if out.resolve() == file.resolve():
+            raise InputError(f"OUT: {out} is the model itself; give the name of a file to write")
         package = load_model_file(file)
         model = build_model(package, file).eval()
         package = {"scores": read_test_scores(file), **package}
@@ -110,6 +98,24 @@ def export_model(model_file, out, format="half", waveform=False, segment=SEGMENT
             ) from err
         bar.update()
     return difference
+
+
+def _check_options(out, format, waveform, segment):
+    """Refuse what needs no look at the model."""
+    if out.is_dir():
+        raise InputError(f"OUT: {out} is a folder; give the name of a file to write")
+    if format not in FORMATS:
+        raise InputError(f"format: {format!r} is unknown; choose from {', '.join(FORMATS)}")
+    implied = SUFFIXES.get(out.suffix.lower(), format)
+    if implied != format:
+        raise InputError(
+            f"OUT: {out} is named as the format {implied}, not {format}; choose --format {implied} "
+            "or another name"
+        )
+    if waveform and format != "onnx":
+        raise InputError(f"waveform: only the format onnx holds the STFT, not {format}")
+    if not SEGMENTS[0] <= segment <= SEGMENTS[1]:
+        raise refusal("segment", f"{SEGMENTS[0]:g} to {SEGMENTS[1]:g} seconds", segment)
 
 
 def time_unit(model):
