@@ -1,4 +1,9 @@
-"""What the other instruments play: notes that follow the harmony of a plan."""
+"""What the other instruments play: notes that follow the harmony of a plan.
+
+Every part takes the plan of the song, its sections in which the instrument plays, a random
+generator and the MIDI pitch that its notes lie around, and gives a list of `Note`. `loud` is the
+velocity, 0 to 1, `human` the standard deviation of a note's time in seconds.
+"""
 
 import numpy as np
 

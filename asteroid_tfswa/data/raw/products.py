@@ -45,9 +45,13 @@ def inner_products(files, is_coded, stop=None):
 class Files:
     """Distances between sums of files, from their inner products.
 
+    Energies are means of squared samples; distances are shares of the energy of the file that is
+    compared. Two files, or a file and a sum, count as equal up to `TOLERANCE`. Silent files equal
+    none and are part of no sum.
+
     Args:
         names (list[str]): names of the files.
-        products (np.ndarray): of `inner_products`.
+        products (np.ndarray): of `inner_products`, (files, files).
     """
 
     def __init__(self, names, products):
@@ -58,14 +62,16 @@ class Files:
         self.columns = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
 
     def energy(self, name):
+        """The mean of a file's squared samples."""
         index = self.names.index(name)
         return self.products[index, index]
 
     def is_silent(self, name):
+        """Whether a file holds nothing but rounding."""
         return self.energy(name) <= ROUNDING
 
     def distance(self, file, parts):
-        """Compute the energy of the difference between a file and a sum, relative to the file's."""
+        """The energy of the difference between a file and the sum of others, as a share of its."""
         difference = self._vector([file]) - self._vector(parts)
         energy = difference @ self.products @ difference
         if energy <= ROUNDING * (1 + len(parts)):
@@ -73,6 +79,7 @@ class Files:
         return energy / max(self.energy(file), ROUNDING)
 
     def are_equal(self, one, other):
+        """Whether two files hold the same, coded differently at most."""
         if self.is_silent(one) or self.is_silent(other):
             return False
         return self.distance(one, [other]) <= TOLERANCE
@@ -94,6 +101,7 @@ class Files:
         return [n for n, w in weights.items() if abs(w - 1) < 0.1 and self.energy(n) > least]
 
     def _weights(self, file, candidates, given=()):
+        """Fit weights, 0 or more, to the candidates: {name: weight}, and what they leave over."""
         candidates = [name for name in candidates if not self.is_silent(name)]
         target = self.columns @ (self._vector([file]) - self._vector(given))
         weights, rest = np.zeros(len(candidates)), np.linalg.norm(target)

@@ -13,14 +13,28 @@ CLIP_LEVEL = 0.999  # three samples in a row at full scale are clipped
 
 
 class Tap:
-    """A file that is measured while `products.inner_products` reads it, fitted to a form."""
+    """A file that is measured while `products.inner_products` reads it, fitted to a form.
+
+    Args:
+        name (str): of the stem.
+        file (AudioFile): the file.
+        n_samples (int): length that is read; the file is cut or followed by silence.
+        n_channels (int): channels that are read; those of a mono file are copies.
+
+    Attributes:
+        peak (float): largest absolute sample, once all was read, as are the following.
+        energy (float): sum of squared samples.
+        clipped (float): samples in the middle of three at full scale.
+        digest (hashlib.blake2b): of all samples as float32.
+        mono (list[np.ndarray]): mean of the channels at the rate of fingerprints, in pieces.
+    """
 
     def __init__(self, name, file, n_samples, n_channels):
         self.name, self.file = name, file
         self.n_samples, self.n_channels = n_samples, n_channels
 
     def blocks(self, stop):
-        """Yield blocks of BLOCK samples, as many as `n_samples` need."""
+        """Yield blocks (BLOCK, n_channels), the last one shorter, `n_samples` in all."""
         self.peak = self.energy = self.clipped = 0.0
         self.digest, self.mono = hashlib.blake2b(digest_size=16), []
         resample = soxr.ResampleStream(self.file.sample_rate, fingerprints.RATE, 1, "float32")
@@ -64,7 +78,11 @@ class Tap:
 
 
 class Mono:
-    """The mean of a file's channels, so that files of any channels can be read side by side."""
+    """The mean of a file's channels, so that files of any channels can be read side by side.
+
+    Args:
+        file (AudioFile): the file.
+    """
 
     n_channels = 1
 
@@ -74,9 +92,11 @@ class Mono:
         self.seconds = file.seconds
 
     def blocks(self, stop):
+        """Yield blocks (time, 1)."""
         for block in self.file.blocks(stop):
             yield block.mean(axis=1, keepdims=True)
 
 
 def decibels(value):
+    """10 log10 of a power, in dB with two decimals; None for silence."""
     return round(10 * float(np.log10(value)), 2) if value > 0 else None
