@@ -48,7 +48,8 @@ class TFSWAUNetMasker(nn.Module):
         - [1] Yao, Su, Yang, Zhang, Wu, "TFSWA-ResUNet: music source separation with time-frequency
           sequence and shifted window attention-based ResUNet", EURASIP Journal on Advances in
           Signal Processing 2025:39, https://doi.org/10.1186/s13634-025-01249-0
-        - [2] "TFSWA-UNet, phase 1 implementation report", 2025: the U-Net, its sizes and defaults.
+        - [2] "TFSWA-UNet, phase 1 implementation report", 2025, unpublished: the U-Net, its sizes
+          and defaults.
     """
 
     def __init__(

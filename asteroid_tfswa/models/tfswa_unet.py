@@ -56,7 +56,7 @@ class TFSWAUNet(MusicModel):
         - [1] Yao, Su, Yang, Zhang, Wu, "TFSWA-ResUNet: music source separation with time-frequency
           sequence and shifted window attention-based ResUNet", EURASIP Journal on Advances in
           Signal Processing 2025:39, https://doi.org/10.1186/s13634-025-01249-0
-        - [2] "TFSWA-UNet, phase 1 implementation report", 2025.
+        - [2] "TFSWA-UNet, phase 1 implementation report", 2025, unpublished.
 
     Examples:
         >>> model = TFSWAUNet(sources=["vocals", "drums", "bass", "other"], n_bands=4)
