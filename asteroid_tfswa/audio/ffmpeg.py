@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -83,14 +84,17 @@ def probe(path):
     entries += ":stream_tags=language,title:format=duration"
     command = ["ffprobe", "-v", "error", *INPUT_OPTIONS, "-select_streams", "a", "-of", "json"]
     command += ["-show_entries", entries, "-i", file_url(path)]
-    result = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    with running(command, stdin=subprocess.DEVNULL) as (process, messages):
+        text = process.stdout.read()
+        process.wait()
+        said = messages()
     try:
-        found = json.loads(result.stdout)
+        found = json.loads(text)
     except ValueError:
         found = {}
     streams = found.get("streams")
-    if result.returncode != 0 or not streams:
-        why = reason(result.stderr, path) or "no audio stream"
+    if process.returncode != 0 or not streams:
+        why = reason(said, path) or "no audio stream"
         raise InputError(f"{path}: is not audio that can be read ({why}); replace the file")
     length = found.get("format", {}).get("duration")
     return [_stream(entry, length) for entry in streams]
@@ -114,9 +118,27 @@ def _stream(entry, length_of_file):
     )
 
 
+def start(command, **files):
+    """Start a program that Ctrl-C and SIGTERM do not end: this process ends it when they end this.
+
+    Args:
+        command (list of str): the program and its arguments.
+        **files: `stdin`, `stdout` and `stderr` of `subprocess.Popen`.
+
+    Returns:
+        subprocess.Popen: the process, in which both signals are blocked. In a session of its own
+        it could receive them before it has left this one.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        return subprocess.Popen(command, **files)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextlib.contextmanager
 def running(command, stdin=None):
-    """Run ffmpeg, which ends with the block.
+    """Run ffmpeg or ffprobe, which ends with the block.
 
     Args:
         command (list of str): with its output on stdout.
@@ -132,10 +154,7 @@ def running(command, stdin=None):
             messages.seek(0)
             return messages.read()
 
-        # A session of its own keeps Ctrl-C in a terminal from ffmpeg, which is stopped below.
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.PIPE, stderr=messages, start_new_session=True
-        )
+        process = start(command, stdin=stdin, stdout=subprocess.PIPE, stderr=messages)
         try:
             yield process, said
         finally:

@@ -1,5 +1,6 @@
 """Decode stem.mp4 files, and sum stems."""
 
+import contextlib
 import subprocess
 from concurrent.futures import CancelledError
 
@@ -70,14 +71,15 @@ def decode_stem_mp4(path, folder, stop):
 
 def _run(command, path, stop):
     """Run ffmpeg on `path`; kill it when `stop` is set."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        while True:
-            try:
+    process = ffmpeg.start(command, stderr=subprocess.PIPE)
+    try:
+        messages = None
+        while messages is None and not stop.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 _, messages = process.communicate(timeout=0.2)
-                break
-            except subprocess.TimeoutExpired:
-                if stop.is_set():
-                    process.kill()
+    finally:
+        process.kill()
+        process.communicate()
     if stop.is_set():
         raise CancelledError
     if process.returncode != 0:

@@ -1,11 +1,13 @@
 """Separate many files: continue after one that fails, and report at the end."""
 
+import contextlib
 import os
 import sys
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from tqdm import tqdm
 
@@ -189,13 +191,28 @@ def _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, options)
             except CancelledError:
                 pass
 
+        ended = SimpleQueue()
         with ThreadPoolExecutor(n_jobs) as pool:
             try:
-                # A single job runs in this thread, which is the one that Ctrl-C reaches.
-                list(map(separate, tasks) if n_jobs == 1 else pool.map(separate, tasks))
+                for task in tasks:
+                    pool.submit(separate, task).add_done_callback(ended.put)
+                for _ in tasks:
+                    _wait_for(ended).result()
             except BaseException:
                 cancel.set()
                 raise
+
+
+def _wait_for(queue):
+    """Take the next item of a queue, in the thread that Ctrl-C reaches.
+
+    Waiting for a future, it could keep a lock of that future when it is interrupted, for which the
+    future's thread would wait forever. A signal that comes just before a wait does not end it, so
+    no wait is long.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return queue.get(timeout=0.2)
 
 
 def _check_folder(output_dir):

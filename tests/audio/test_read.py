@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 from asteroid_tfswa import InputError
+from asteroid_tfswa.audio import ffmpeg
 from asteroid_tfswa.audio.read import open_audio
 
 RATE = 44100
@@ -353,3 +355,14 @@ def test_tracks(three_tracks):
     with pytest.raises(InputError, match="no audio track 2; it has 1$"):
         open_audio(three_tracks.with_name("0.wav"), track=2)
     assert open_audio(three_tracks.with_name("0.wav"), track=1).tracks == ("",)
+
+
+def test_programs_do_not_end_at_signals_that_their_process_handles():
+    process = ffmpeg.start(["sleep", "60"])
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(signum)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.2)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
