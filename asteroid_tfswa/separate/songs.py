@@ -194,6 +194,10 @@ def _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, options)
         ended = SimpleQueue()
         with ThreadPoolExecutor(n_jobs) as pool:
             try:
+                if n_jobs == 1:  # in this thread: PyTorch is slower in others
+                    for task in tasks:
+                        separate(task)
+                    return
                 for task in tasks:
                     pool.submit(separate, task).add_done_callback(ended.put)
                 for _ in tasks:
