@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.signal_masks import signals_blocked
 
 # Containers that hold the audio themselves. Other formats of ffmpeg open further files, addresses
 # or devices (playlists, scripts, image series), which a song must not be able to do.
@@ -129,11 +130,8 @@ def start(command, **files):
         subprocess.Popen: the process, in which both signals are blocked. In a session of its own
         it could receive them before it has left this one.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
+    with signals_blocked({signal.SIGINT, signal.SIGTERM}):
         return subprocess.Popen(command, **files)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from asteroid_tfswa.data import fingerprints, musdb18
 from asteroid_tfswa.data.make import LOSSLESS
 from asteroid_tfswa.data.prepare import in_parallel
 from asteroid_tfswa.data.raw import sums
+from asteroid_tfswa.data.raw.check import usual
 from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.data.raw.products import inner_products
 from asteroid_tfswa.data.raw.taps import Mono, Tap
@@ -221,15 +222,15 @@ def _judge(song, looked, taps, products, sources, can_add_up):
 def _between_songs(looked):
     problems = []
     rates = Counter(song.about["sample_rate"] for song in looked if song.about["sample_rate"])
-    counts = Counter(song.about["n_channels"] for song in looked if song.about["n_channels"])
-    usual = max(counts, key=lambda n: (counts[n], n), default=1)  # as in `check_channels`
+    counts = [song.about["n_channels"] for song in looked if song.about["n_channels"]]
+    n_usual = usual(counts) if counts else 1
     for song in looked:
         rate, n_channels = song.about["sample_rate"], song.about["n_channels"]
         if rate and rate != rates.most_common(1)[0][0]:
             text = f"{song.split}/{song.name}: {rate} Hz, most songs {rates.most_common(1)[0][0]}"
             problems.append(_problem("sample_rate", song.split, song.name, text))
-        if n_channels and n_channels not in (1, usual):
-            text = f"{song.split}/{song.name}: {n_channels} channels, most songs {usual}"
+        if n_channels and n_channels not in (1, n_usual):
+            text = f"{song.split}/{song.name}: {n_channels} channels, most songs {n_usual}"
             problems.append(_problem("channels", song.split, song.name, text))
     same = fingerprints.find_same([song.print for song in looked])
     for i, j, score, offset in same:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from asteroid_tfswa.engine.averaging import ExponentialAverage
 from asteroid_tfswa.engine.processes.children import StopCallback, make_strategy
 from asteroid_tfswa.engine.processes.failures import explain
-from asteroid_tfswa.engine.processes.signals import signals_blocked
+from asteroid_tfswa.engine.processes.signals import STOP_SIGNALS
 from asteroid_tfswa.engine.reports.history import History
 from asteroid_tfswa.engine.reports.logs import RunLogger, quiet_writer_thread
 from asteroid_tfswa.engine.reports.meter import Meter
@@ -20,6 +20,7 @@ from asteroid_tfswa.engine.reports.record import Record
 from asteroid_tfswa.engine.resume.checkpoints import BestCheckpoint, SafeCheckpointIO
 from asteroid_tfswa.engine.resume.saving import StateCheckpoint
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.signal_masks import signals_blocked
 
 
 def make_trainer(conf, folder, hardware, stop):
@@ -90,7 +91,8 @@ def fit(system, conf, folder, hardware, checkpoint, signals):
     stop = StopCallback(signals, describe)
     starts_others = hardware["n_devices"] > 1 and not hardware["launcher"]
     try:
-        with quiet_lightning(), quiet_writer_thread(), signals_blocked(starts_others):
+        kept = STOP_SIGNALS if starts_others else ()
+        with quiet_lightning(), quiet_writer_thread(), signals_blocked(kept):
             make_trainer(conf, folder, hardware, stop).fit(system, ckpt_path=checkpoint)
     except BaseException as error:
         described = describe(stop, error)

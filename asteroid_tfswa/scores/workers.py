@@ -7,6 +7,8 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
+from asteroid_tfswa.signal_masks import signals_blocked
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -30,7 +32,9 @@ def worker_pool(n_workers):
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
 
     def submit(function, *args):
-        with _sigint_blocked():  # submitting starts processes, which inherit the mask
+        with signals_blocked(
+            {signal.SIGINT}
+        ):  # submitting starts processes, which inherit the mask
             return pool.submit(function, *args)
 
     try:
@@ -54,12 +58,3 @@ def _end_with_parent():
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _sigint_blocked():
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

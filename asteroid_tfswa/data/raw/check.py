@@ -99,7 +99,7 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
     else:
         infos = {stem: open_audio(path).measured(stop) for stem, path in song.files.items()}
     rates = {stem: info.sample_rate for stem, info in infos.items()}
-    _check_alike(song, "sample_rate", rates, _usual(rates, sample_rate))
+    _check_alike(song, "sample_rate", rates, usual(rates.values(), sample_rate))
     if sample_rate not in rates.values():
         raise InputError(
             f"{song.path}: sample_rate is {rates.popitem()[1]}, but {sample_rate} is required; "
@@ -107,10 +107,10 @@ def check_song(song, sources, sample_rate, missing_stems="error", tolerance=0.0,
         )
     channels = {stem: info.n_channels for stem, info in infos.items()}
     several = {stem: n for stem, n in channels.items() if n > 1}  # mono is copied to all channels
-    n_channels = _usual(several) if several else 1
+    n_channels = usual(several.values()) if several else 1
     _check_alike(song, "n_channels", several, n_channels)
     lengths = {stem: info.n_samples for stem, info in infos.items()}
-    n_samples = _usual(lengths, lengths.get("mixture"))
+    n_samples = usual(lengths.values(), lengths.get("mixture"))
     if not song.is_stem_mp4:  # those are cut to the same length after decoding
         _check_alike(song, "n_samples", lengths, n_samples, tolerance * sample_rate)
     linked = [
@@ -145,24 +145,24 @@ def _missing(song, sources):
     return missing
 
 
-def _usual(values, preferred=None):
+def usual(values, preferred=None):
     """Find the most frequent value; of equally frequent ones `preferred`, or else the largest."""
-    counts = Counter(values.values())
+    counts = Counter(values)
     return max(counts, key=lambda value: (counts[value], value == preferred, value))
 
 
-def _check_alike(song, aspect, values, usual, tolerance=0):
+def _check_alike(song, aspect, values, wanted, tolerance=0):
     """Raise InputError if a value differs from the usual one; name the one that differs most."""
-    odd = max(values, key=lambda stem: abs(values[stem] - usual), default=None)
-    if odd is None or abs(values[odd] - usual) <= tolerance:
+    odd = max(values, key=lambda stem: abs(values[stem] - wanted), default=None)
+    if odd is None or abs(values[odd] - wanted) <= tolerance:
         return
-    other = next(stem for stem, value in values.items() if value == usual)
+    other = next(stem for stem, value in values.items() if value == wanted)
     remedy = "make the stems of a song alike"
     if aspect == "n_samples":
         remedy += ", or raise --tolerance to have them cut or padded"
     raise InputError(
         f"{song.files[odd]}: {aspect} of {odd} is {values[odd]}, that of {other} in the same song "
-        f"is {usual}; {remedy}"
+        f"is {wanted}; {remedy}"
     )
 
 
@@ -178,14 +178,14 @@ def check_channels(songs):
     Raises:
         InputError: if not; the message names the first song that differs.
     """
-    usual = _usual({song.path: song.n_channels for song in songs})
-    odd = [song for song in songs if song.n_channels not in (1, usual)]
+    most = usual([song.n_channels for song in songs])
+    odd = [song for song in songs if song.n_channels not in (1, most)]
     if odd:
         raise InputError(
             f"{odd[0].path}: n_channels is {odd[0].n_channels}, most songs of the set have "
-            f"{usual}; convert it (ffmpeg -ac {usual}) or leave it out{and_more(odd)}"
+            f"{most}; convert it (ffmpeg -ac {most}) or leave it out{and_more(odd)}"
         )
-    return usual
+    return most
 
 
 def n_bytes(songs, n_channels):

@@ -17,9 +17,9 @@ from asteroid_tfswa.engine.processes.signals import (
     STOP_SIGNALS,
     end_with_parent,
     obey_parent,
-    signals_blocked,
 )
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.signal_masks import signals_blocked
 
 # Seconds that other processes wait before they report an error. If all processes meet it, the first
 # one reports it and kills the others in that time.
@@ -183,7 +183,7 @@ class Loader(DataLoader):
         super().__init__(dataset, worker_init_fn=obey_parent, generator=generator, **options)
 
     def __iter__(self):
-        with signals_blocked():  # workers inherit the mask
+        with signals_blocked(STOP_SIGNALS):  # workers inherit the mask
             batches = super().__iter__()
         return self._timed(batches)
 

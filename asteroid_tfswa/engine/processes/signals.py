@@ -119,20 +119,6 @@ class StopSignals:
             self._unraisable(unraisable)
 
 
-@contextlib.contextmanager
-def signals_blocked(blocked=True):
-    """Block STOP_SIGNALS in this thread and in processes and threads that it starts.
-
-    Args:
-        blocked (bool): False to do nothing. Default True.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS if blocked else ())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def end_with_parent():
     """Make Linux kill this process when its parent ends; other systems do nothing."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
