@@ -1,22 +1,61 @@
 """Read ahead and write behind in threads."""
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 DEPTH = 2  # items that wait on either side: enough to overlap, few to hold in memory
 
 _END = object()
 
 
-def _start_thread():
-    """Make a pool of one thread, already running.
+class _Worker:
+    """A thread that makes calls, in order, and keeps their results.
 
-    A Ctrl-C that arrives while a pool starts its thread leaves the pool unaware of it, so nothing
-    waits for that thread. Start it before there is work.
+    Not a pool of `concurrent.futures`: interrupted while it waits for a future, a thread may keep
+    a lock of that future, for which the pool's thread would wait forever.
     """
-    pool = ThreadPoolExecutor(1)
-    pool.submit(int).result()
-    return pool
+
+    def __init__(self):
+        self._calls, self._results = SimpleQueue(), SimpleQueue()
+        # A daemon: Ctrl-C, in here or in `close`, may leave it without the call that ends it.
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while (call := self._calls.get()) is not None:
+            try:
+                result = call(), None
+            except BaseException as err:
+                result = None, err
+            self._results.put(result)
+            del call, result  # hold no item while waiting
+
+    def submit(self, call):
+        """Queue a call."""
+        self._calls.put(call)
+
+    def result(self):
+        """Wait for the next result; raise what its call raised."""
+        result = None
+        while result is None:
+            # A signal that comes just before a wait does not end it, so no wait is long.
+            with contextlib.suppress(Empty):
+                result = self._results.get(timeout=0.2)
+        value, err = result
+        if err is not None:
+            raise err
+        return value
+
+    def close(self, *last):
+        """Drop the calls that wait, make the `last` ones, and end the thread."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._calls.get_nowait()
+        for call in (*last, None):
+            self._calls.put(call)
+        self._thread.join()
 
 
 def read_ahead(items):
@@ -29,42 +68,47 @@ def read_ahead(items):
     Yields:
         the items.
     """
-    with _start_thread() as pool:
-        try:
-            pending = deque(pool.submit(next, items, _END) for _ in range(DEPTH))
-            while (item := pending.popleft().result()) is not _END:
-                pending.append(pool.submit(next, items, _END))
-                yield item
-        finally:
-            pool.submit(items.close)
+    worker, take = _Worker(), partial(next, items, _END)
+    try:
+        for _ in range(DEPTH):
+            worker.submit(take)
+        while (item := worker.result()) is not _END:
+            worker.submit(take)
+            yield item
+    finally:
+        worker.close(items.close)
 
 
 class WriteBehind:
     """Call a function in a thread, in order; the caller waits only when it is far behind.
 
     A context manager: its end waits for the remaining calls. An exception of a call is raised by a
-    later call or at the end.
+    later call or at the end, and the calls after it that have not begun are not made.
 
     Args:
         work (callable): the function, which takes one item.
     """
 
     def __init__(self, work):
-        self._work = work
-        self._pool = _start_thread()
-        self._pending = deque()
+        self._work, self._worker, self._pending = work, _Worker(), 0
 
     def __enter__(self):
         return self
 
     def __call__(self, item):
         """Queue a call for an item."""
-        if len(self._pending) > DEPTH:
-            self._pending.popleft().result()
-        self._pending.append(self._pool.submit(self._work, item))
+        if self._pending > DEPTH:
+            self._wait()
+        self._worker.submit(partial(self._work, item))
+        self._pending += 1
+
+    def _wait(self):
+        self._pending -= 1
+        self._worker.result()
 
     def __exit__(self, exc_type, exc, traceback):
-        self._pool.shutdown(wait=True, cancel_futures=exc_type is not None)
-        if exc_type is None:
-            for call in self._pending:
-                call.result()
+        try:
+            while exc_type is None and self._pending:
+                self._wait()
+        finally:
+            self._worker.close()
