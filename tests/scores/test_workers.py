@@ -4,16 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from asteroid_tfswa import signal_masks
 from asteroid_tfswa.scores import workers
 
-# The module is imported by itself: the package takes seconds in each of the processes.
 MAIN = """
 import os, signal, sys, time
-from workers import worker_pool
+from asteroid_tfswa.scores.workers import worker_pool
 
 def terminate(signum, frame):
     raise KeyboardInterrupt
@@ -44,11 +43,16 @@ if __name__ == "__main__":
 )
 def test_no_worker_outlives_its_parent(tmp_path, sent, to_all, status, block):
     (tmp_path / "main.py").write_text(MAIN)
+    # Only what it needs of the package, which takes seconds to import in each of the processes.
+    for module in (workers, signal_masks):
+        path = tmp_path.joinpath(*module.__name__.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(module.__file__)
     process = subprocess.Popen(
         [sys.executable, tmp_path / "main.py", block],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(workers.__file__).parent),
+            "PYTHONPATH": str(tmp_path),
             "OMP_NUM_THREADS": "7",
         },
         stdout=subprocess.PIPE,
