@@ -21,10 +21,10 @@ with locked(sys.argv[1]), atomic_write(sys.argv[1] + "/half.txt"):
 
 
 @pytest.fixture
-def holder(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path / "run"], stdout=subprocess.PIPE, text=True
-    )
+def holder(tmp_path, bare_package):
+    env = os.environ | {"PYTHONPATH": str(bare_package("locks.py", "files.py", "errors.py"))}
+    command = [sys.executable, "-c", HOLD, tmp_path / "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()

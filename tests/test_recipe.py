@@ -24,6 +24,7 @@ filterbank: {n_filters: 1024, kernel_size: 1024, stride: 512}
 masknet: {n_bands: 8, widths: [8, 16], depths: [1, 1], n_heads: [1, 2]}
 training: {epochs: 1, epoch_size: 4, batch_size: 2, precision: 32-true}
 validation: {valid_segment: 3.0}
+separation: {score_jobs: 1}
 """
 SOURCES = ["vocals", "drums", "bass", "other"]
 

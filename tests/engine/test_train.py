@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor.config as inductor
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import read_prepared
@@ -70,7 +71,9 @@ def test_continuing_is_the_same_as_never_stopping(data_dir, whole, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
-def test_a_training_run_continues_with_torch_compile(data_dir, whole, tmp_path):
+def test_a_training_run_continues_with_torch_compile(data_dir, whole, tmp_path, monkeypatch):
+    # Trust the CPU's list of instructions, each of which takes seconds to try.
+    monkeypatch.setattr(inductor.cpp, "vec_isa_ok", True)
     valid = {"valid_segment": 3.0}  # one batch to validate on: every shape compiles for seconds
     tiny.run(data_dir, tmp_path, epochs=1, **valid)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]

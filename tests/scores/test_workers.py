@@ -7,9 +7,6 @@ import sys
 
 import pytest
 
-from asteroid_tfswa import signal_masks
-from asteroid_tfswa.scores import workers
-
 MAIN = """
 import os, signal, sys, time
 from asteroid_tfswa.scores.workers import worker_pool
@@ -41,18 +38,13 @@ if __name__ == "__main__":
         (signal.SIGKILL, False, -signal.SIGKILL, "waits for a result"),
     ],
 )
-def test_no_worker_outlives_its_parent(tmp_path, sent, to_all, status, block):
+def test_no_worker_outlives_its_parent(tmp_path, bare_package, sent, to_all, status, block):
     (tmp_path / "main.py").write_text(MAIN)
-    # Only what it needs of the package, which takes seconds to import in each of the processes.
-    for module in (workers, signal_masks):
-        path = tmp_path.joinpath(*module.__name__.split(".")).with_suffix(".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(module.__file__)
     process = subprocess.Popen(
         [sys.executable, tmp_path / "main.py", block],
         env={
             **os.environ,
-            "PYTHONPATH": str(tmp_path),
+            "PYTHONPATH": str(bare_package("scores/workers.py", "signal_masks.py")),
             "OMP_NUM_THREADS": "7",
         },
         stdout=subprocess.PIPE,
