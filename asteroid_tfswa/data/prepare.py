@@ -13,7 +13,6 @@ kept. Damaged songs are prepared again.
 import contextlib
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,6 +28,7 @@ from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers, require_space
 from asteroid_tfswa.locks import locked
+from asteroid_tfswa.threads import Threads
 
 OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
 # With defaults.
@@ -303,19 +303,23 @@ def in_parallel(function, jobs, description, n_jobs, stop):
     Raises:
         InputError: the first of those raised, once all jobs are done.
     """
-    results, problems = [], []
-    with ThreadPoolExecutor(n_jobs) as pool:
-        futures = [pool.submit(function, *job) for job in jobs]
+
+    def attempt(i, job):
         try:
-            for future in tqdm(futures, desc=description, unit="song"):
-                try:
-                    results.append(future.result())
-                except InputError as problem:
-                    problems.append(problem)
+            return i, function(*job)
+        except InputError as problem:
+            return i, problem
+
+    with Threads(n_jobs) as threads:
+        try:
+            for i, job in enumerate(jobs):
+                threads.submit(attempt, i, job)
+            ended = dict(threads.result() for _ in tqdm(jobs, desc=description, unit="song"))
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
+    results = [ended[i] for i in range(len(jobs))]
+    problems = [result for result in results if isinstance(result, InputError)]
     if problems:
         raise InputError(f"{problems[0]}{check.and_more(problems)}")
     return results

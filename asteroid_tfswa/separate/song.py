@@ -11,12 +11,12 @@ import torch
 
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.resample import Resampler
-from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
 from asteroid_tfswa.audio.write import FLOAT_WAV
 from asteroid_tfswa.errors import InputError, SampleRateError
 from asteroid_tfswa.separate.names import OUTPUT, stem_paths
 from asteroid_tfswa.separate.stems import StemPlan, open_stems, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
+from asteroid_tfswa.threads import WriteBehind, read_ahead
 
 PIECE = 16384  # samples finished at once: small memory blocks are reused, large ones pile up
 

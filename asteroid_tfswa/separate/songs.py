@@ -1,13 +1,11 @@
 """Separate many files: continue after one that fails, and report at the end."""
 
-import contextlib
 import os
 import sys
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from tqdm import tqdm
 
@@ -28,6 +26,7 @@ from asteroid_tfswa.separate.names import (
 from asteroid_tfswa.separate.song import open_song, separate_audio
 from asteroid_tfswa.separate.stems import StemPlan, removing_empty, stem_folders
 from asteroid_tfswa.separate.stream import separate_blocks
+from asteroid_tfswa.threads import Threads
 
 MAX_JOBS, MAX_TRACK = 64, 999
 
@@ -191,32 +190,19 @@ def _separate_all(model, tasks, plan, report, overwrite, n_jobs, track, options)
             except CancelledError:
                 pass
 
-        ended = SimpleQueue()
-        with ThreadPoolExecutor(n_jobs) as pool:
+        if n_jobs == 1:  # in this thread: PyTorch is slower in others
+            for task in tasks:
+                separate(task)
+            return
+        with Threads(n_jobs) as threads:
             try:
-                if n_jobs == 1:  # in this thread: PyTorch is slower in others
-                    for task in tasks:
-                        separate(task)
-                    return
                 for task in tasks:
-                    pool.submit(separate, task).add_done_callback(ended.put)
+                    threads.submit(separate, task)
                 for _ in tasks:
-                    _wait_for(ended).result()
+                    threads.result()
             except BaseException:
                 cancel.set()
                 raise
-
-
-def _wait_for(queue):
-    """Take the next item of a queue, in the thread that Ctrl-C reaches.
-
-    Waiting for a future, it could keep a lock of that future when it is interrupted, for which the
-    future's thread would wait forever. A signal that comes just before a wait does not end it, so
-    no wait is long.
-    """
-    while True:
-        with contextlib.suppress(Empty):
-            return queue.get(timeout=0.2)
 
 
 def _check_folder(output_dir):

@@ -1,4 +1,4 @@
-"""Read ahead and write behind in threads."""
+"""Work in threads: read ahead, write behind, several calls at a time."""
 
 import contextlib
 from functools import partial
@@ -10,18 +10,23 @@ DEPTH = 2  # items that wait on either side: enough to overlap, few to hold in m
 _END = object()
 
 
-class _Worker:
-    """A thread that makes calls, in order, and keeps their results.
+class Threads:
+    """Threads that make calls, in order, and keep what comes of them.
 
-    Not a pool of `concurrent.futures`: interrupted while it waits for a future, a thread may keep
-    a lock of that future, for which the pool's thread would wait forever.
+    Not a pool of `concurrent.futures`: interrupted while it looks at a future, a thread may keep a
+    lock of that future, for which the pool's thread would wait forever. A context manager: its end
+    waits for calls that have begun and drops the others.
+
+    Args:
+        n (int): how many threads.
     """
 
-    def __init__(self):
-        self._calls, self._results = SimpleQueue(), SimpleQueue()
-        # A daemon: Ctrl-C, in here or in `close`, may leave it without the call that ends it.
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
+    def __init__(self, n):
+        self._calls, self._ended = SimpleQueue(), SimpleQueue()
+        # Daemons: Ctrl-C, in here or in `close`, may leave some without what ends them.
+        self._threads = [Thread(target=self._run, daemon=True) for _ in range(n)]
+        for thread in self._threads:
+            thread.start()
 
     def _run(self):
         while (call := self._calls.get()) is not None:
@@ -29,33 +34,41 @@ class _Worker:
                 result = call(), None
             except BaseException as err:
                 result = None, err
-            self._results.put(result)
+            self._ended.put(result)
             del call, result  # hold no item while waiting
 
-    def submit(self, call):
+    def submit(self, function, *args):
         """Queue a call."""
-        self._calls.put(call)
+        self._calls.put(partial(function, *args))
 
     def result(self):
-        """Wait for the next result; raise what its call raised."""
-        result = None
-        while result is None:
+        """Wait for the next call that ends; return its result or raise its exception."""
+        while True:
             # A signal that comes just before a wait does not end it, so no wait is long.
             with contextlib.suppress(Empty):
-                result = self._results.get(timeout=0.2)
-        value, err = result
+                value, err = self._ended.get(timeout=0.2)
+                break
         if err is not None:
             raise err
         return value
 
     def close(self, *last):
-        """Drop the calls that wait, make the `last` ones, and end the thread."""
+        """Drop the calls that wait, make the `last` ones, and end the threads."""
         with contextlib.suppress(Empty):
             while True:
                 self._calls.get_nowait()
-        for call in (*last, None):
+        for call in last:
             self._calls.put(call)
-        self._thread.join()
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
 
 
 def read_ahead(items):
@@ -68,15 +81,15 @@ def read_ahead(items):
     Yields:
         the items.
     """
-    worker, take = _Worker(), partial(next, items, _END)
+    thread = Threads(1)
     try:
         for _ in range(DEPTH):
-            worker.submit(take)
-        while (item := worker.result()) is not _END:
-            worker.submit(take)
+            thread.submit(next, items, _END)
+        while (item := thread.result()) is not _END:
+            thread.submit(next, items, _END)
             yield item
     finally:
-        worker.close(items.close)
+        thread.close(items.close)
 
 
 class WriteBehind:
@@ -90,7 +103,7 @@ class WriteBehind:
     """
 
     def __init__(self, work):
-        self._work, self._worker, self._pending = work, _Worker(), 0
+        self._work, self._thread, self._pending = work, Threads(1), 0
 
     def __enter__(self):
         return self
@@ -99,16 +112,16 @@ class WriteBehind:
         """Queue a call for an item."""
         if self._pending > DEPTH:
             self._wait()
-        self._worker.submit(partial(self._work, item))
+        self._thread.submit(self._work, item)
         self._pending += 1
 
     def _wait(self):
         self._pending -= 1
-        self._worker.result()
+        self._thread.result()
 
     def __exit__(self, exc_type, exc, traceback):
         try:
             while exc_type is None and self._pending:
                 self._wait()
         finally:
-            self._worker.close()
+            self._thread.close()

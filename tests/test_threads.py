@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind: order, exceptions, and that interrupts leave no thread."""
+"""Work in threads: order, exceptions, and that interrupts leave no thread."""
 
 import random
 import signal
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from asteroid_tfswa.audio.threads import WriteBehind, read_ahead
+from asteroid_tfswa.threads import Threads, WriteBehind, read_ahead
 
 
 def numbers(n, closed):
@@ -84,27 +84,62 @@ def test_an_exception_of_the_caller_drops_the_calls_that_wait():
     assert len(done) < 3
 
 
-def test_interrupts_at_any_moment_end_both_threads():
+def test_calls_end_in_any_order_and_raise_their_own_exceptions():
+    first = threading.Event()
+
+    def fail():
+        raise OSError("disk")
+
+    with Threads(2) as threads:
+        threads.submit(first.wait)
+        threads.submit(str, 7)
+        assert threads.result() == "7"
+        threads.submit(fail)
+        with pytest.raises(OSError, match="disk"):
+            threads.result()
+        first.set()
+        assert threads.result() is True
+
+
+@pytest.fixture
+def interrupt_soon():
+    """Function that raises KeyboardInterrupt within 3 ms, where this thread is then."""
+
     def interrupt(*_):
         raise KeyboardInterrupt
 
+    draw, before = random.Random(0), signal.signal(signal.SIGALRM, interrupt)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 3e-3))
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_interrupts_at_any_moment_end_many_calls(interrupt_soon):
+    count = threading.active_count()
+    for _ in range(100):
+        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
+            interrupt_soon()
+            for _ in range(300):
+                threads.submit(time.sleep, 1e-5)
+            for _ in range(300):
+                threads.result()
+            time.sleep(1)
+        assert threading.active_count() == count
+
+
+def test_interrupts_at_any_moment_end_reading_and_writing(interrupt_soon):
     def blocks():
         while True:
             yield time.sleep(0.0002)
 
-    draw, before = random.Random(0), signal.signal(signal.SIGALRM, interrupt)
     count = threading.active_count()
-    try:
-        for _ in range(100):
-            with pytest.raises(KeyboardInterrupt), WriteBehind(lambda _: None) as behind:
-                ahead = read_ahead(blocks())
-                try:
-                    next(ahead)  # both threads run
-                    signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 3e-3))
-                    while True:
-                        behind(next(ahead))
-                finally:
-                    ahead.close()
-            assert threading.active_count() == count
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    for _ in range(100):
+        with pytest.raises(KeyboardInterrupt), WriteBehind(lambda _: None) as behind:
+            ahead = read_ahead(blocks())
+            try:
+                next(ahead)  # both threads run
+                interrupt_soon()
+                while True:
+                    behind(next(ahead))
+            finally:
+                ahead.close()
+        assert threading.active_count() == count
