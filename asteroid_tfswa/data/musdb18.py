@@ -39,6 +39,8 @@ LICENSE = (
     "see https://sigsep.github.io/datasets/musdb.html"
 )
 
+RENDERED = "rendered from sounds under "  # and a list of licences, in sets of egs/freestems
+
 # The fields of Asteroid's licence notices.
 NOTICE = {
     "title_link": "https://sigsep.github.io/datasets/musdb.html",
@@ -74,6 +76,7 @@ def license_notice(title, license, **changes):
     known = NOTICE if license == LICENSE else dict.fromkeys(NOTICE, "")
     # Sets of songs that were put together state their terms one after the other.
     parts = re.split(r"; (?=[^;]+: )", license)
-    is_free = all(map(FREE.search, parts)) and not RESTRICTED.search(license)
+    terms = [term for part in parts for term in (part.split(", ") if RENDERED in part else [part])]
+    is_free = all(map(FREE.search, terms)) and not RESTRICTED.search(license)
     notice = {"title": title, "license": license, "non_commercial": not is_free}
     return {**notice, **known, **changes}

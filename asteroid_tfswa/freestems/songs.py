@@ -11,6 +11,7 @@ import soundfile
 from tqdm import tqdm
 
 from asteroid_tfswa.audio.folders import visible_entries
+from asteroid_tfswa.data.musdb18 import RENDERED
 from asteroid_tfswa.data.raw.splits import write_about
 from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
@@ -66,8 +67,7 @@ def make_songs(sources_dir, folder, n_train, n_test=0, seconds=45.0, seed=0, n_j
     ]
     with locked(folder):
         _check_settings(folder, settings)
-        licences = ", ".join(sources.licences)
-        write_about(folder, "freestems", f"rendered from sounds under {licences}")
+        write_about(folder, "freestems", RENDERED + ", ".join(sources.licences))
         for split in SPLITS:
             if (folder / split).is_dir():
                 remove_leftovers(folder / split)

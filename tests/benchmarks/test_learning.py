@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -82,6 +83,24 @@ def test_float16_is_refused(job, tmp_path):
     job["conf"]["training"]["precision"] = "16-mixed"
     with pytest.raises(InputError, match="^precision: 16-mixed needs gradients that are scaled"):
         run.Run(job, tmp_path)
+
+
+def test_a_song_without_a_score_is_refused(job, tmp_path):
+    run.Run(job, tmp_path).check_songs()
+    for k, stem in enumerate(STEMS):  # one after the other
+        wave = np.ones((4, RATE)) * (np.arange(4) // 2 == k)[:, None]
+        soundfile.write(tmp_path / f"songs/song1/{stem}.wav", 0.1 * wave.ravel(), RATE)
+        (tmp_path / f"songs/song1/{stem}.flac").unlink()
+    job["excerpt"] = None
+    with pytest.raises(InputError, match="song1: in no second do all its stems sound.*leave it"):
+        run.Run(job, tmp_path).check_songs()
+
+
+def test_songs_of_one_name_are_two(job, tmp_path):
+    (tmp_path / "songs/cd1").mkdir()
+    shutil.copytree(tmp_path / "songs/song0", tmp_path / "songs/cd1/song0")
+    songs = find_songs(tmp_path / "songs", STEMS, tmp_path / "cache")
+    assert [song.name for song in songs] == ["cd1/song0", "song0", "song1"]
 
 
 def test_sdrs_leave_silent_stems_out():

@@ -67,6 +67,8 @@ def test_folder_has_all_that_the_hubs_take(run, tmp_path, capsys):
     [
         ("CC0", False),
         ("rendered from sounds under CC0-1.0, CC BY 3.0, MIT", False),
+        ("rendered from sounds under CC0-1.0, Splice EULA", True),
+        ("a: rendered from sounds under CC0-1.0, Splice EULA; b: MIT", True),
         ("CC0-1.0, unknown", True),
         ("CC_BY_NC_4.0", True),
         ("CC BY-ND 4.0", True),

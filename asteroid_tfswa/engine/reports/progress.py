@@ -33,7 +33,7 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer, pl_module):
         """Start the bar after the batches that are already done."""
         done = trainer.fit_loop.total_batch_idx + 1
-        self._first_epoch, self._start = trainer.current_epoch, time.monotonic()
+        self._first, self._start = done / trainer.num_training_batches, time.monotonic()
         self._bar = tqdm(
             total=trainer.max_epochs * trainer.num_training_batches,
             initial=done,
@@ -62,8 +62,6 @@ class RunProgress(ProgressBar):
         if not self._enabled:
             return
         epoch, metrics = trainer.current_epoch + 1, trainer.callback_metrics
-        seconds = time.monotonic() - self._start
-        left = seconds / (epoch - self._first_epoch) * (trainer.max_epochs - epoch)
         parts = [f"loss {metrics['train_loss']:.5f}"]
         if epoch % trainer.check_val_every_n_epoch == 0:
             monitor = pl_module.config["validation"]["monitor"]
@@ -73,7 +71,10 @@ class RunProgress(ProgressBar):
                     parts.append(f"{name} {metrics[name]:.2f} dB")
         if "segments_per_second" in self._meter.epoch:  # not if the run continued with validation
             parts.append(f"{self._meter.epoch['segments_per_second']:.3g} segments/s")
-        parts.append(f"{tqdm.format_interval(left)} left")
+        done = epoch - self._first  # epochs since the start, 0 if the run continued with validation
+        if done > 0:
+            left = (time.monotonic() - self._start) / done * (trainer.max_epochs - epoch)
+            parts.append(f"{tqdm.format_interval(left)} left")
         line = f"epoch {epoch}/{trainer.max_epochs}: {', '.join(parts)}"
         self._bar.write(line)
         self._record.line(line)

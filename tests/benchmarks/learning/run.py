@@ -83,6 +83,19 @@ class Run:
             augment=Augment(**self.conf["augment"]),
         )
 
+    def check_songs(self):
+        """Raise InputError for a song without a second in which all its stems sound."""
+        for path in [*self.job["valid"], *self.job["tests"]]:
+            found = find_songs(path, self.sources, Path(self.job["cache"]), self.job["excerpt"])
+            for song in found:
+                stems = read_stems(song, self.sources)
+                scores = sdrs(self.sources, stems, stems / 2, song.sample_rate)
+                if any(np.isnan(csdr) for csdr, _ in scores.values()):
+                    raise InputError(
+                        f"{song.folder}: in no second do all its stems sound, so it has no cSDR; "
+                        "leave it out"
+                    )
+
     def share(self):
         """Share of the budget that is spent."""
         kind, amount = self.job["budget"]
@@ -231,6 +244,7 @@ def main():
     job = json.loads((folder / "job.json").read_text())
     torch.set_num_threads(job["threads"])
     run = Run(job, folder)
+    run.check_songs()
     run.train()
     run.save()
     n_parameters = sum(p.numel() for p in run.model.parameters())

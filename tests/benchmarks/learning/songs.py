@@ -24,7 +24,7 @@ def find_songs(folder, sources, cache, seconds=None):
             quietest there: one in which all stems play.
 
     Returns:
-        list of Song: sorted by path.
+        list of Song: sorted by path, which is their name.
 
     Raises:
         SystemExit: if there are none.
@@ -34,13 +34,14 @@ def find_songs(folder, sources, cache, seconds=None):
         files = {Path(name).stem: Path(path, name) for name in names if name.endswith(SUFFIXES)}
         if set(sources) <= set(files):
             stems = {name: files[name] for name in sorted(sources)}
-            songs.append(_song(Path(path), stems, cache, seconds))
+            title = os.path.relpath(path, folder)
+            songs.append(_song(title, Path(path), stems, cache, seconds))
     if not songs:
         raise SystemExit(f"{folder}: no songs with {', '.join(sources)}")
     return songs
 
 
-def _song(folder, stems, cache, seconds):
+def _song(title, folder, stems, cache, seconds):
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     place = cache / f"{folder.name}_{digest}"
     if seconds is not None:
@@ -62,7 +63,7 @@ def _song(folder, stems, cache, seconds):
             soundfile.write(tmp, wave, rate, subtype="FLOAT", format="WAV")
     infos = [soundfile.info(path) for path in paths.values()]
     return Song(
-        name=folder.name,
+        name=title,
         folder=folder,
         stems=paths,
         mixture=None,  # the sum of the stems, always
