@@ -209,9 +209,10 @@ class MusicSystem(System):
             self.logger.log_song(self.val_loader.dataset, *pieces.numpy(), self.global_step)
 
     def on_save_checkpoint(self, checkpoint):
-        """Save the configuration, the data's fingerprint and the last validation's numbers."""
+        """Save configuration, the data's fingerprint, precision, the last validation's numbers."""
         checkpoint["training_config"] = self.config
         checkpoint["data_fingerprint"] = self.data_fingerprint
+        checkpoint["precision"] = self.trainer.precision
         checkpoint["metrics"] = self.metrics
         checkpoint["licenses"] = self.licenses
         checkpoint["skipped_steps"] = self.guard.counts.tolist()

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import sys
 from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -103,6 +104,7 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
         epochs_done = start.epochs
         if is_first:
             folder.tidy(start.checkpoint)
+            _tell_precision(start.precision, hardware["precision"])
         if start == Start():  # runs of earlier versions go on
             system.loss_func.check_batch(training["batch_size"] * len(model.sources))
         if start == Start() and conf["optim"]["init_from"]:
@@ -129,6 +131,12 @@ def train(model, data, conf, exp_dir, devices="", defaults=None):
                 elif is_first and folder.best_model.exists():
                     load_best_model(model, folder.best_model)
     return folder.best_model
+
+
+def _tell_precision(began, now):
+    """Say in a line that "auto" stands for another precision than before."""
+    if began not in (None, now):
+        print(f"warning: precision: auto is {now} here, and was {began} so far", file=sys.stderr)
 
 
 def check_keys(conf):

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch._inductor.config as inductor
 
-from asteroid_tfswa import TFSWAUNet
+from asteroid_tfswa import TFSWAUNet, devices
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.devices import has_bfloat16
 from asteroid_tfswa.engine.resume.position import random_states, set_random_states
@@ -68,6 +68,15 @@ def test_continuing_is_the_same_as_never_stopping(data_dir, whole, tmp_path):
     lr_a, lr_b = (c["optimizer_states"][0]["param_groups"][0]["lr"] for c in (a, b))
     assert lr_a == lr_b < 0.01
     assert load(whole / "best_model.pth")["metrics"] == load(tmp_path / "best_model.pth")["metrics"]
+
+
+def test_a_machine_where_auto_is_another_precision_is_told(data_dir, tmp_path, monkeypatch, capsys):
+    for has, epochs in ((True, 1), (True, 2), (False, 3)):
+        assert "auto" not in capsys.readouterr().err
+        monkeypatch.setattr(devices, "has_bfloat16", lambda _, has=has: has)
+        tiny.run(data_dir, tmp_path, epochs=epochs, precision="auto")
+    line = "warning: precision: auto is 32-true here, and was bf16-mixed so far"
+    assert line in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")

@@ -36,11 +36,13 @@ class Start:
         epochs (int): epochs done. Default 0.
         batches (int): batches done on each device in the epoch after them. Default 0.
         checkpoint (Path or None): the state of that moment. Default None: nothing was saved.
+        precision (str or None): of that state, as Lightning names it. Default None: not known.
     """
 
     epochs: int = 0
     batches: int = 0
     checkpoint: Path | None = None
+    precision: str | None = None
 
     def __str__(self):
         return f"in epoch {self.epochs + 1}" if self.batches else f"after epoch {self.epochs}"
@@ -248,7 +250,7 @@ class ExpDir:
 def _start(checkpoint, path):
     """Where a checkpoint continues; those of earlier versions were all saved after an epoch."""
     position = checkpoint.get("position", {"epochs": checkpoint["epoch"] + 1, "batches": 0})
-    return Start(position["epochs"], position["batches"], path)
+    return Start(position["epochs"], position["batches"], path, checkpoint.get("precision"))
 
 
 def _n_devices(checkpoint, steps_per_epoch, n_devices):
