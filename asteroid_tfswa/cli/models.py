@@ -29,23 +29,25 @@ def run(args):
         for licence in about["licenses"]:
             print(f"  licence     {licence}")
         scores = ", ".join(f"{stem} {value:.2f}" for stem, value in about["SDR"].items())
-        print(f"  test SDR    {scores or 'not scored'}")
+        songs = f" (median of {about['n_songs']} songs)" if scores else ""
+        print(f"  test SDR    {scores or 'not scored'}{songs}")
     if not models:
         print("No model ships with this installation.")
 
 
 def _summary(path):
     about = describe(path)
-    stems = (about["scores"] or {"stems": {}})["stems"]
+    tests = about["scores"] or {"stems": {}, "n_songs": 0}
     return {
         "sources": about["sources"],
         "n_parameters": about["n_parameters"],
         "megabytes": round(path.stat().st_size / 1e6, 1),
         "dataset": about["dataset"],
         "licenses": [notice["license"] for notice in about["licenses"] or []],
+        "n_songs": tests["n_songs"],
         "SDR": {
             stem: scores["SDR"]["median"]
-            for stem, scores in stems.items()
+            for stem, scores in tests["stems"].items()
             if scores.get("SDR", {}).get("median") is not None
         },
     }

@@ -66,7 +66,8 @@ def license_notice(title, license, **changes):
     Args:
         title (str): the set's name.
         license (str): terms of the audio.
-        **changes: fields to replace, "author" or "title_link" for example.
+        **changes: fields to replace, "author" or "title_link" for example, or "attribution": a text
+            that goes along with models, where many authors are to be named.
 
     Returns:
         dict: "title", "title_link", "author", "author_link", "license" and "license_link" (texts,

@@ -59,8 +59,8 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
     """Make a folder of a trained model that is ready for a hub.
 
     It has ``model.pth`` for Zenodo (``asteroid-upload``), the same as ``pytorch_model.bin`` for the
-    Hugging Face hub, ``README.md``, the model card with the results, ``final_metrics.json`` and
-    ``recipe_name.txt``.
+    Hugging Face hub, ``README.md``, the model card with the results, ``final_metrics.json``,
+    ``recipe_name.txt`` and, where a licence notice names authors, ``NOTICE``.
 
     Args:
         model_file (str or Path): the folder of a training run, or a model file with test scores.
@@ -99,6 +99,7 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
     infos |= {"training_config": about["training_config"], "final_metrics": metrics}
     infos |= {"recipe_name": RECIPE, "uploader": uploader, "affiliation": affiliation or "Unknown"}
     licenses = [notice, *about["licenses"][1:]]
+    authors = _attributions(licenses)
     package |= {"infos": infos, "licenses": licenses, "task": "music_separation"}
     package["scores"] = about["scores"]
     model = io.BytesIO()
@@ -110,6 +111,8 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
         (folder / "final_metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (folder / "recipe_name.txt").write_text(RECIPE + "\n")
         (folder / "README.md").write_text(card, encoding="utf-8")
+        if authors:
+            (folder / "NOTICE").write_text(authors, encoding="utf-8")
     return name
 
 
@@ -137,7 +140,8 @@ def write_draft_card(exp_dir):
 def _terms(about, username, license, **data_terms):
     """Licence notice of the data, licence of the model and its name on a hub."""
     stored = about["licenses"][0]
-    notice = license_notice(stored["title"], stored["license"], **data_terms)
+    kept = {k: v for k, v in stored.items() if k == "attribution"}
+    notice = license_notice(stored["title"], stored["license"], **kept, **data_terms)
     if license is None:
         notices = [notice, *about["licenses"][1:]]
         restricted = any(n.get("non_commercial", True) for n in notices)
@@ -168,6 +172,8 @@ def _card(about, name, notice, license, uploader, affiliation):
     terms = _data_terms(notice)
     for earlier in about["licenses"][1:]:
         terms += f"; through the model that its training began from, of {_data_terms(earlier)}"
+    if _attributions([notice, *about["licenses"][1:]]):
+        terms += "; the file NOTICE names the authors"
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False),
         name=name,
@@ -185,6 +191,12 @@ def _card(about, name, notice, license, uploader, affiliation):
         data_terms=terms,
         license=one_line(license),
     )
+
+
+def _attributions(licenses):
+    """The texts that name authors, each once."""
+    texts = (n.get("attribution") for n in licenses)
+    return "\n".join(dict.fromkeys(t for t in texts if isinstance(t, str) and t))
 
 
 def _data_terms(notice):

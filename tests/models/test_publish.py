@@ -185,6 +185,20 @@ def test_commercial_use_is_what_the_terms_say(terms, restricted):
     assert bool(notice["author"]) is (terms == musdb18.LICENSE)
 
 
+def test_authors_that_a_notice_names_go_along(run):
+    package = torch.load(run / "best_model.pth")
+    earlier = license_notice("free sounds", "CC BY 4.0", attribution="Drums: Ada Lovelace\n")
+    package["dataset"] = "mine"
+    package["licenses"] = [license_notice("mine", "CC0"), earlier, earlier]
+    torch.save(package, run / "best_model.pth")
+    make_scores(run / "best_model.pth")
+    main(["publish", str(run), *WHO])
+    assert (run / "publish_dir/NOTICE").read_text() == "Drums: Ada Lovelace\n"
+    assert "NOTICE names the authors" in (run / "publish_dir/README.md").read_text()
+    published = torch.load(run / "publish_dir/model.pth")["licenses"]
+    assert published[1]["attribution"] == "Drums: Ada Lovelace\n"
+
+
 def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     def refused(*arguments):
         with pytest.raises(SystemExit) as stop:

@@ -146,9 +146,12 @@ def test_the_small_model_is_what_its_card_says():
     assert shipped.default_model().stat().st_size < 12e6
     about = describe("small")
     assert about["weights"] == ["float16", "float32"]
-    row = next(line for line in card.splitlines() if line.startswith("| eif_rubidium"))
+    row = next(line for line in card.splitlines() if line.startswith("| three test songs"))
     scores = about["scores"]["stems"]
-    assert row.endswith("".join(f" {scores[s]['SDR']['median']:.2f} |" for s in model.sources))
+    assert about["scores"]["n_songs"] == 3
+    assert row.endswith("".join(f" {scores[s]['SDR']['mean']:.2f} |" for s in model.sources))
+    (notice,) = about["licenses"]
+    assert notice["attribution"] == (shipped.FOLDER / "NOTICE").read_text(encoding="utf-8")
     # Its stems add up to about the song: it was trained to.
     wav = torch.from_numpy(0.1 * np.random.default_rng(0).standard_normal((2, 44100))).float()
     with torch.no_grad():
