@@ -4,6 +4,8 @@ import csv
 import importlib.metadata
 import json
 import subprocess
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asteroid_tfswa.devices import has_bfloat16
 from asteroid_tfswa.engine.reports.history import draw_curves
+from asteroid_tfswa.engine.reports.progress import RunProgress
 from asteroid_tfswa.provenance import git_state
 from tests.engine import tiny
 
@@ -101,3 +104,23 @@ def test_the_same_seed_gives_the_same_scores(data_dir, tmp_path):
         for n in ("one", "two", "other")
     )
     assert one == two != other
+
+
+@pytest.mark.parametrize("batches, told", [(49, "05:00 left"), (40, "00:30 left"), (50, "0.50000")])
+def test_the_time_left_follows_from_what_this_process_did(monkeypatch, batches, told):
+    """In epoch 5 of 10, of 10 batches each, which ends 6 s after the start."""
+    lines, now = [], [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    bar = RunProgress(SimpleNamespace(epoch={}), SimpleNamespace(line=lines.append))
+    trainer = SimpleNamespace(
+        fit_loop=SimpleNamespace(total_batch_idx=batches - 1),
+        current_epoch=4,
+        max_epochs=10,
+        num_training_batches=10,
+        check_val_every_n_epoch=100,
+        callback_metrics={"train_loss": 0.5},
+    )
+    bar.on_train_start(trainer, None)
+    now[0] = 6.0
+    bar.on_train_epoch_end(trainer, None)
+    assert lines[0].endswith(told)
