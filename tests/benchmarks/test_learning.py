@@ -73,7 +73,14 @@ def test_a_run_continues_and_is_reported(job, tmp_path, monkeypatch, capsys):
 
     result = job | {"curve": again.curve, "parameters": 1, **again.done, **again.score("tests")}
     report.write([result, result], tmp_path)
+    assert (tmp_path / "table.md").read_text().count("| - | - | - |") == 1
+    costs = again.costs()
+    assert 0 < costs["step"] < 60 and 0 < costs["separation"] < 60 and 0.1 < costs["memory"] < 60
+    report.write(
+        [result, result | {"costs": {"step": 1.5, "separation": 0.5, "memory": 2}}], tmp_path
+    )
     table = (tmp_path / "table.md").read_text()
+    assert "| s a step | separation s/s | peak GB |" in table and "| 1.5 | 0.5 | 2 |" in table
     score = report.valid_score(result)
     assert f"| {score:.2f} (" in table and f"{score:.2f} (" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())[0]["lr"] == 1e-3

@@ -10,6 +10,7 @@ from asteroid_tfswa.files import atomic_write
 from tests.benchmarks.measure import print_table
 
 METRICS = ("cSDR", "uSDR")
+COSTS = {"step": "s a step", "separation": "separation s/s", "memory": "peak GB"}
 
 
 def load(jobs):
@@ -68,7 +69,7 @@ def write(results, work):
             ]
             stems = list(stem_means(songs[0]))
             header = ["contestant", "params", "lr", "steps", "audio s", "CPU s", "cSDR", "seeds"]
-            header += [f"{stem} c/uSDR" for stem in stems] + ["uSDR"]
+            header += [f"{stem} c/uSDR" for stem in stems] + ["uSDR", *COSTS.values()]
             each = [mean(s) for s in songs]
             spread = " ".join(f"{value:.2f}" for value in each)
             cells = [
@@ -87,6 +88,7 @@ def write(results, work):
                 [label, f"{runs[0]['parameters'] / 1e6:.2f} M", f"{runs[0]['lr']:g}"]
                 + [f"{value:.0f}" for value in average.values()]
                 + [score, spread, *cells, f"{statistics.fmean(mean(s, 1) for s in songs):.2f}"]
+                + [_cost(runs, key) for key in COSTS]
             )
         print_table(f"{path}, dB", header, rows)
         lines += [f"## {path}", "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
@@ -98,6 +100,12 @@ def write(results, work):
         with atomic_write(work / name) as tmp:
             tmp.write_text(text)
     plot(groups, work / "curves.png")
+
+
+def _cost(runs, key):
+    """Mean over runs; those of earlier versions measured none."""
+    values = [r["costs"][key] for r in runs if "costs" in r]
+    return f"{statistics.fmean(values):.3g}" if values else "-"
 
 
 def plot(groups, path):

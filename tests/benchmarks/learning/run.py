@@ -4,6 +4,7 @@ A killed run continues from its last state, with exactly the items that it has n
 """
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -64,6 +65,7 @@ class Run:
             self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.done = {"steps": 0, "audio": 0.0, "seconds": 0.0}
         self.curve, self.losses = [], []
+        self.separated = {"seconds": 0.0, "audio": 0.0}
 
     def data(self):
         """Training items: the songs of all training folders, each folder as often as it says."""
@@ -173,7 +175,7 @@ class Run:
         """{stem: [cSDR, uSDR]} of the stems that are not silent."""
         stems = read_stems(song, self.sources)  # (n_src, chan, time)
         c = self.conf["separation"]
-        size = round(c["sep_segment"] * song.sample_rate)
+        size, start = round(c["sep_segment"] * song.sample_rate), _clock()
         out = overlap_add(
             lambda x: network(x.to(self.device)).float().cpu(),
             [torch.from_numpy(stems.sum(axis=0))],
@@ -182,7 +184,21 @@ class Run:
             1,
         )
         estimates = torch.cat(list(out), dim=-1).numpy()
+        self.separated["seconds"] += _clock() - start
+        self.separated["audio"] += stems.shape[-1] / song.sample_rate
         return sdrs(self.sources, stems, estimates, song.sample_rate)
+
+    def costs(self):
+        """Seconds of computing for a step and for a second of separation, peak memory in GB."""
+        if self.device.type == "cuda":
+            memory = torch.cuda.max_memory_allocated() / 1e9
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return {
+            "step": self.done["seconds"] / self.done["steps"],
+            "separation": self.separated["seconds"] / self.separated["audio"],
+            "memory": memory,
+        }
 
     def save(self):
         """Save the state, whole or not at all."""
@@ -249,6 +265,7 @@ def main():
     run.save()
     n_parameters = sum(p.numel() for p in run.model.parameters())
     result = {"curve": run.curve, "parameters": n_parameters, **run.done, **run.score("tests")}
+    result["costs"] = run.costs()
     with atomic_write(folder / "result.json") as tmp:
         tmp.write_text(json.dumps(result, indent=1))
 
