@@ -15,9 +15,8 @@ import json
 import threading
 from pathlib import Path
 
-from tqdm import tqdm
-
 from asteroid_tfswa.data.make import make_song, read_entry
+from asteroid_tfswa.data.parallel import in_parallel
 from asteroid_tfswa.data.raw import check
 from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.data.raw.notes import changes_made
@@ -28,7 +27,6 @@ from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers, require_space
 from asteroid_tfswa.locks import locked
-from asteroid_tfswa.threads import Threads
 
 OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
 # With defaults.
@@ -281,45 +279,3 @@ def _is_current(data, data_dir, options, sources):
         for split in SPLITS
         for song in splits[split]
     )
-
-
-def in_parallel(function, jobs, description, n_jobs, stop):
-    """Call `function(*job)` for all jobs in threads, under a progress bar.
-
-    Threads are enough: libsndfile and ffmpeg do the work outside Python's lock. The others are
-    finished even if a song cannot be used. Any other exception, such as Ctrl-C or a full disk, sets
-    `stop` and ends the work.
-
-    Args:
-        function (callable): called with each job.
-        jobs (list of tuple): its arguments.
-        description (str): of the progress bar.
-        n_jobs (int): how many at a time.
-        stop (threading.Event): set to end the work.
-
-    Returns:
-        list: the results, in order.
-
-    Raises:
-        InputError: the first of those raised, once all jobs are done.
-    """
-
-    def attempt(i, job):
-        try:
-            return i, function(*job)
-        except InputError as problem:
-            return i, problem
-
-    with Threads(n_jobs) as threads:
-        try:
-            for i, job in enumerate(jobs):
-                threads.submit(attempt, i, job)
-            ended = dict(threads.result() for _ in tqdm(jobs, desc=description, unit="song"))
-        except BaseException:
-            stop.set()
-            raise
-    results = [ended[i] for i in range(len(jobs))]
-    problems = [result for result in results if isinstance(result, InputError)]
-    if problems:
-        raise InputError(f"{problems[0]}{check.and_more(problems)}")
-    return results

@@ -9,7 +9,7 @@ import numpy as np
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.data import fingerprints, musdb18
 from asteroid_tfswa.data.make import LOSSLESS
-from asteroid_tfswa.data.prepare import in_parallel
+from asteroid_tfswa.data.parallel import in_parallel
 from asteroid_tfswa.data.raw import sums
 from asteroid_tfswa.data.raw.check import usual
 from asteroid_tfswa.data.raw.find import find_raw_songs

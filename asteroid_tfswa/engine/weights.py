@@ -47,8 +47,7 @@ def initialise(model, source):
         raise InputError(
             f"init_from: none of the {len(theirs)} tensors of {source} fits a tensor of this model "
             f"by name and shape{_listed('; it has', list(theirs))}; choose another model, or the "
-            "network's sizes (masknet, filterbank) of that one (those of small are in "
-            "local/small.yml: --conf local/small.yml)"
+            "network's sizes (masknet, filterbank) of that one, which asteroid-tfswa info shows"
         )
     with torch.no_grad():
         own = model.state_dict()

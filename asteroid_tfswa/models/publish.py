@@ -93,31 +93,31 @@ def publish(model_file, out, uploader, username, affiliation="", license=None, *
         raise InputError(
             f"{file} does not say what it was trained on; publish a model of the recipe"
         )
-    notice, license, name = _terms(about, username, license, **data_terms)
+    licenses, license, name = _terms(about, username, license, **data_terms)
     metrics = _flat_metrics(about)
     infos = dict(package.get("infos") or {})
     infos |= {"training_config": about["training_config"], "final_metrics": metrics}
     infos |= {"recipe_name": RECIPE, "uploader": uploader, "affiliation": affiliation or "Unknown"}
-    licenses = [notice, *about["licenses"][1:]]
-    authors = _attributions(licenses)
     package |= {"infos": infos, "licenses": licenses, "task": "music_separation"}
     package["scores"] = about["scores"]
     model = io.BytesIO()
     torch.save(package, model)
-    card = _card(about, name, notice, license, uploader, affiliation)
+    card = _card(about, name, licenses, license, uploader, affiliation)
     with atomic_folder(out) as folder:
         for model_name in ("model.pth", "pytorch_model.bin"):
             (folder / model_name).write_bytes(model.getvalue())
         (folder / "final_metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (folder / "recipe_name.txt").write_text(RECIPE + "\n")
         (folder / "README.md").write_text(card, encoding="utf-8")
-        if authors:
+        if authors := _authors(licenses):
             (folder / "NOTICE").write_text(authors, encoding="utf-8")
     return name
 
 
 def write_draft_card(exp_dir):
     """Write `model_card.md` of a training run with test scores: `publish` puts names into it.
+
+    Beside it goes ``NOTICE``, where a licence notice names authors.
 
     Nothing is written for a model that does not say what it was trained on.
 
@@ -131,24 +131,27 @@ def write_draft_card(exp_dir):
     about = describe(exp_dir)
     if about["scores"] is None or about["dataset"] is None or not about["licenses"]:
         return
-    notice, license, name = _terms(about, "YOUR_ACCOUNT", None)
+    licenses, license, name = _terms(about, "YOUR_ACCOUNT", None)
     with atomic_write(exp_dir / "model_card.md") as tmp:
-        card = _card(about, name, notice, license, "YOUR NAME", "")
+        card = _card(about, name, licenses, license, "YOUR NAME", "")
         tmp.write_text(card, encoding="utf-8")
+    if authors := _authors(licenses):
+        with atomic_write(exp_dir / "NOTICE") as tmp:
+            tmp.write_text(authors, encoding="utf-8")
 
 
 def _terms(about, username, license, **data_terms):
-    """Licence notice of the data, licence of the model and its name on a hub."""
+    """Licence notices of the data, licence of the model and its name on a hub."""
     stored = about["licenses"][0]
     kept = {k: v for k, v in stored.items() if k == "attribution"}
     notice = license_notice(stored["title"], stored["license"], **kept, **data_terms)
+    licenses = [notice, *about["licenses"][1:]]
     if license is None:
-        notices = [notice, *about["licenses"][1:]]
-        restricted = any(n.get("non_commercial", True) for n in notices)
+        restricted = any(n.get("non_commercial", True) for n in licenses)
         license = "cc-by-nc-sa-4.0" if restricted else "cc-by-sa-4.0"
     slug = re.sub(r"[^\w.]+", "-", f"{about['model_name']}_{about['dataset']}", flags=re.ASCII)
     name = slug.strip("-.")[:LONGEST_NAME].rstrip("-.")
-    return notice, license, f"{username}/{name}"
+    return licenses, license, f"{username}/{name}"
 
 
 def _flat_metrics(about):
@@ -162,17 +165,17 @@ def _flat_metrics(about):
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _card(about, name, notice, license, uploader, affiliation):
+def _card(about, name, licenses, license, uploader, affiliation):
     front = {
         "license": license,
         "tags": ["asteroid", "audio-to-audio", "music-source-separation", about["model_name"]],
         "library_name": "asteroid",
         "pipeline_tag": "audio-to-audio",
     }
-    terms = _data_terms(notice)
-    for earlier in about["licenses"][1:]:
+    terms = _data_terms(licenses[0])
+    for earlier in licenses[1:]:
         terms += f"; through the model that its training began from, of {_data_terms(earlier)}"
-    if _attributions([notice, *about["licenses"][1:]]):
+    if _authors(licenses):
         terms += "; the file NOTICE names the authors"
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False),
@@ -193,7 +196,7 @@ def _card(about, name, notice, license, uploader, affiliation):
     )
 
 
-def _attributions(licenses):
+def _authors(licenses):
     """The texts that name authors, each once."""
     texts = (n.get("attribution") for n in licenses)
     return "\n".join(dict.fromkeys(t for t in texts if isinstance(t, str) and t))

@@ -197,6 +197,8 @@ def test_authors_that_a_notice_names_go_along(run):
     assert "NOTICE names the authors" in (run / "publish_dir/README.md").read_text()
     published = torch.load(run / "publish_dir/model.pth")["licenses"]
     assert published[1]["attribution"] == "Drums: Ada Lovelace\n"
+    write_draft_card(run)
+    assert (run / "NOTICE").read_text() == "Drums: Ada Lovelace\n"
 
 
 def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
