@@ -32,13 +32,14 @@ MOVED = {
 }
 
 
-def parse_command(parser, base, argv=None):
+def parse_command(parser, base, argv=None, derive=None):
     """Parse a command with the options of `parser`, ``--conf`` and every key of `base`.
 
     Args:
         parser (argparse.ArgumentParser): with the command's own options.
         base (str or Path): the YAML file that has all keys, in sections.
         argv (list of str, optional): the arguments. Defaults to those of the process.
+        derive (callable, optional): see `read_keys`.
 
     Returns:
         tuple[argparse.Namespace, dict]: the command's own options, and the configuration as
@@ -53,7 +54,7 @@ def parse_command(parser, base, argv=None):
     known = [action.option_strings[-1] for action in parser._actions]
     parser.error = lambda message: _refuse(message, known)
     args = parser.parse_args(argv)
-    return args, read_keys(args, base)
+    return args, read_keys(args, base, derive)
 
 
 def add_keys(parser, base):
@@ -77,12 +78,15 @@ def add_keys(parser, base):
             )
 
 
-def read_keys(args, base):
+def read_keys(args, base, derive=None):
     """Make the configuration of what `add_keys` let a user say.
 
     Args:
         args (argparse.Namespace): what was said; the keys are removed.
         base (str or Path): see `parse_command`.
+        derive (callable, optional): from `args` and all keys with their values to a dict of values
+            that take the place of those in `base`, for keys that neither the file of ``--conf`` nor
+            an option names.
 
     Returns:
         dict: the configuration, see `parse_command`.
@@ -103,6 +107,8 @@ def read_keys(args, base):
             has_entries = ranges[key].entries is not None
             changes[key] = _parsed(getattr(args, key), default, names[key], has_entries)
             delattr(args, key)
+    if derive is not None:
+        defaults |= derive(args, {**defaults, **changes})
     merged = {key: current_value(key, value) for key, value in {**defaults, **changes}.items()}
     checked = {
         key: ranges[key].check(names.get(key, key), value, merged) for key, value in merged.items()

@@ -16,6 +16,7 @@ import asteroid_tfswa
 from asteroid_tfswa.config import add_keys, read_keys
 from asteroid_tfswa.devices import PRECISIONS
 from asteroid_tfswa.engine.planning.plan import plan
+from asteroid_tfswa.engine.weights import start_network
 from asteroid_tfswa.files import atomic_write, require_writable
 
 BASE = Path(asteroid_tfswa.__file__).parent / "recipe/local/conf.yml"
@@ -34,7 +35,7 @@ def add_arguments(parser):
 
 def run(args):
     """Measure, and print a table."""
-    conf = read_keys(args, BASE)
+    conf = read_keys(args, BASE, derive=lambda args, conf: start_network(conf))
     if args.json is not None:
         require_writable(args.json)
     found = plan(conf, args.data_dir, args.id, args.precisions)

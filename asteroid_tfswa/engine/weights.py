@@ -1,11 +1,13 @@
 """Where a training run's first weights come from, and which of them it trains."""
 
 import fnmatch
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from asteroid_tfswa.config import read_yaml
 from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.masknn.tfswa_unet import TFSWABlock
@@ -15,6 +17,42 @@ from asteroid_tfswa.models.loading import check_package, load_model_file, networ
 SHOWN = 3  # names in a message
 # Arguments whose difference is reported otherwise, or changes no number.
 UNRELATED = ("n_src", "sources", "widths", "depths", "gradient_checkpointing")
+NETWORK = ("filterbank", "masknet")  # sections of the configuration that say what the network is
+SIZES = ("n_bands", "widths", "depths", "n_heads")  # what tells networks apart at a glance
+# Arguments of a model that are a run's own, whichever model it starts from.
+OF_THE_RUN = ("sources", "sample_rate", "gradient_checkpointing")
+
+
+def start_network(conf, exp_dir=None):
+    """Find the network of the model that a run starts from.
+
+    A run that continues has its network in its own `conf.yml`: the model may be gone by then.
+
+    Args:
+        conf (dict): keys and values of the run's configuration, without sections.
+        exp_dir (str or Path, optional): folder of the run, which need not exist.
+
+    Returns:
+        dict: keys of the sections "filterbank" and "masknet" with the model's values; empty if
+        `init_from` is "" or the model is no TFSWA-UNet.
+
+    Raises:
+        InputError: if `init_from` is no model.
+    """
+    source = conf["init_from"]
+    if not source:
+        return {}
+    own = Path(exp_dir, "conf.yml") if exp_dir else None
+    if own is not None and own.is_file():
+        sections = read_yaml(own)
+        if sections.get("optim", {}).get("init_from") == source:
+            return {k: v for name in NETWORK for k, v in sections.get(name, {}).items()}
+    package = load_model_file(source)
+    check_package(package, source)
+    if package["model_name"] != "TFSWAUNet":
+        return {}
+    args = package["model_args"].items()
+    return {k: v for k, v in args if k in conf and k not in OF_THE_RUN}
 
 
 def initialise(model, source):
@@ -46,8 +84,8 @@ def initialise(model, source):
     if not fits:
         raise InputError(
             f"init_from: none of the {len(theirs)} tensors of {source} fits a tensor of this model "
-            f"by name and shape{_listed('; it has', list(theirs))}; choose another model, or the "
-            "network's sizes (masknet, filterbank) of that one, which asteroid-tfswa info shows"
+            f"by name and shape{_listed('; it has', list(theirs))}; choose another model, or leave "
+            "the network's sizes (masknet, filterbank) to that one: name none"
         )
     with torch.no_grad():
         own = model.state_dict()
@@ -65,8 +103,10 @@ def initialise(model, source):
         for key, value in model.get_model_args().items()
         if key not in UNRELATED and key in args and args[key] != value
     ]
+    sizes = ", ".join(f"{key} {args[key]}" for key in SIZES if key in args)
     line = (
         f"init_from: {len(fits)} of {len(ours)} tensors are those of {source}"
+        + (f" ({sizes})" if sizes else "")
         + _listed(f"; {len(new_sources)} sources that it lacks start new", new_sources)
         + _listed(f"; {len(differ)} of another shape start new", differ)
         + _listed(f"; {len(missing)} that it lacks start new", missing)

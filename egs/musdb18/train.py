@@ -19,7 +19,7 @@ def main():
     parser.add_argument("--id", default="", help='GPUs, "0" or "0,1", or cpu (default: all GPUs)')
     with importing():
         from asteroid_tfswa.config import parse_command, read_yaml
-    args, conf = parse_command(parser, RECIPE / "local/conf.yml")
+    args, conf = parse_command(parser, RECIPE / "local/conf.yml", derive=_start_network)
 
     with importing():
         import torch
@@ -38,6 +38,15 @@ def main():
     path = train(model, data, conf, args.exp_dir, devices=args.id, defaults=defaults)
     if rank_zero_only.rank == 0:
         print(f"Best model: {path}")
+
+
+def _start_network(args, conf):
+    """The network of the model that `init_from` names, for keys that the user does not name."""
+    if not conf["init_from"]:
+        return {}  # without the time of the import
+    with importing():
+        from asteroid_tfswa.engine.weights import start_network
+    return start_network(conf, args.exp_dir)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,17 @@ def test_what_cannot_be_written_is_refused_first(tmp_path, capsys, monkeypatch):
     )
 
 
+def test_the_network_is_that_of_the_model_to_start_from(capsys, monkeypatch):
+    planned = []
+    monkeypatch.setattr("asteroid_tfswa.cli.plan.plan", lambda conf, *_: planned.append(conf))
+    monkeypatch.setattr("asteroid_tfswa.cli.plan._print", lambda found: None)
+    main(["plan", "--init_from", "small", "--depths", "1", "2"])
+    assert planned[0]["masknet"]["widths"] == [48, 96] and planned[0]["masknet"]["depths"] == [1, 2]
+    with pytest.raises(SystemExit):
+        main(["plan", "--init_from", "smal"])
+    assert capsys.readouterr().err.startswith("error: model file not found: 'smal'; ")
+
+
 def test_ctrl_c_leaves_no_folder(tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()

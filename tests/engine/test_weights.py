@@ -1,8 +1,14 @@
 """Averages of weights, first weights from other models, frozen weights."""
 
+import argparse
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
+from asteroid_tfswa.config import parse_command
 from asteroid_tfswa.data.musdb18 import license_notice
 from asteroid_tfswa.data.songs import read_prepared
 from asteroid_tfswa.engine.train import train
@@ -10,6 +16,8 @@ from asteroid_tfswa.engine.weights import freeze, initialise
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.models.base import MusicModel
 from tests.engine import tiny
+
+RECIPE = Path(__file__).resolve().parents[2] / "egs/musdb18"
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +91,9 @@ def test_sources_are_taken_by_name(make_model, saved):
     line, _ = initialise(model, path)
     own = [name for name, w in before.items() if w.ndim and name.startswith("masker")]
     assert line == (
-        f"init_from: {len(own)} of {len(own)} tensors are those of {path}; 2 sources that it lacks "
-        "start new (bass, b)"
+        f"init_from: {len(own)} of {len(own)} tensors are those of {path} (n_bands 2, widths "
+        "[4, 8, 16], depths [2, 1, 1], n_heads [1, 2, 4]); 2 sources that it lacks start new "
+        "(bass, b)"
     )
     head = ("masker.head.3.weight", "masker.head.3.bias")
     for name, value in model.state_dict().items():
@@ -143,6 +152,52 @@ def test_other_depths_and_a_model_that_does_not_fit(make_model, saved):
         initialise(make_model(), tiny_model)
     with pytest.raises(InputError, match="model file not found"):
         initialise(make_model(), "nowhere.pth")
+
+
+def train_conf(exp_dir, *words):
+    """What train.py makes of a user's words."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--exp_dir", default=exp_dir)
+    derive = runpy.run_path(str(RECIPE / "train.py"))["_start_network"]
+    return parse_command(parser, RECIPE / "local/conf.yml", list(map(str, words)), derive)[1]
+
+
+def test_the_network_is_that_of_the_first_model_unless_the_user_names_it(make_model, tmp_path):
+    path, exp_dir = tmp_path / "model.pth", tmp_path / "exp"
+    model = make_model(mag_power=0.25, gradient_checkpointing=True)
+    torch.save(model.serialize(), path)
+    plain = train_conf(exp_dir)
+    conf = train_conf(exp_dir, "--init_from", path, "--depths", "3,1,1")
+    args = model.get_model_args() | {"depths": [3, 1, 1], "gradient_checkpointing": False}
+    network = conf["filterbank"] | conf["masknet"]
+    assert network == {key: args[key] for key in network} != plain["filterbank"] | plain["masknet"]
+    assert conf["data"] == plain["data"] and conf["training"] == plain["training"]
+    assert args.keys() - network == {"n_src", "sources", "sample_rate", "fb_name"}
+
+    user = tmp_path / "user.yml"
+    user.write_text("masknet: {n_bands: 4, mag_power: 0.5}")
+    named = train_conf(exp_dir, "--init_from", path, "--conf", user)["masknet"]
+    assert named == conf["masknet"] | {"n_bands": 4, "mag_power": 0.5, "depths": [2, 1, 1]}
+
+    with pytest.raises(InputError, match="model file not found: 'nosuch.pth'"):
+        train_conf(exp_dir, "--init_from", "nosuch.pth")
+    torch.save(model.serialize() | {"model_args": args | {"n_bands": "many"}}, path)
+    with pytest.raises(InputError, match="^n_bands must be an integer .*got 'many'"):
+        train_conf(exp_dir, "--init_from", path)
+    torch.save(
+        tiny.TinyModel().serialize(), path
+    )  # of another kind: whether it fits, is seen later
+    assert train_conf(exp_dir, "--init_from", path)["masknet"] == plain["masknet"]
+
+
+def test_a_run_that_continues_has_its_own_network(make_model, tmp_path):
+    """Its first model may be gone, or a run of an earlier version may have another network."""
+    conf = train_conf(tmp_path, "--n_bands", "8")
+    conf["optim"]["init_from"] = "gone.pth"
+    (tmp_path / "conf.yml").write_text(yaml.safe_dump(conf))
+    assert train_conf(tmp_path, "--init_from", "gone.pth") == conf
+    with pytest.raises(InputError, match="model file not found: 'other.pth'"):
+        train_conf(tmp_path, "--init_from", "other.pth")
 
 
 def test_a_run_starts_from_another_and_does_not_train_what_is_frozen(
