@@ -11,7 +11,7 @@ import torch
 
 from asteroid_tfswa.config import read_yaml
 from asteroid_tfswa.errors import InputError
-from tests.benchmarks.learning import other_artists, report, run
+from tests.benchmarks.learning import card, other_artists, report, run
 from tests.benchmarks.learning.songs import find_songs
 from tests.benchmarks.work import RECIPE_CONF
 from tests.conftest import SMALL
@@ -127,6 +127,29 @@ def test_excerpts_are_the_busiest_part(job, tmp_path):
     wave, rate = soundfile.read(song.stems["vocals"])
     assert rate == RATE and song.n_samples == 2 * RATE
     assert np.square(wave).mean() == pytest.approx(0.01, rel=0.1)
+
+
+def test_the_scores_of_a_card(job, tmp_path, capsys, make_model):
+    torch.save(make_model().serialize(), tmp_path / "model.pth")
+    silent = tmp_path / "songs/song1/drums.flac"
+    soundfile.write(silent, np.zeros((3 * RATE, 2)), RATE)
+    card.main([str(tmp_path / "model.pth"), str(tmp_path / "songs")])
+    title, header, model, gain = capsys.readouterr().out.strip().splitlines()
+    assert title == f"{tmp_path / 'songs'}, 2 songs, cSDR, dB" and header.split() == [
+        "mean",
+        *STEMS,
+    ]
+    assert model.split()[0] == str(tmp_path / "model.pth") and model.count(" to ") == 3
+
+    # Of two independent stems of equal power half the mixture comes closest, at 3 dB; a stem that
+    # sounds alone is its mixture.
+    values = [float(word.strip("()")) for word in gain.split() if word.strip("()")[-1].isdigit()]
+    mean, vocals, (drums, low, high) = values[0], values[3], values[6:]
+    assert vocals > 20 and drums == pytest.approx(3, abs=0.2) and low <= drums <= high
+    assert mean == pytest.approx((vocals + drums) / 2, abs=0.01)
+    draws = np.arange(1001.0)
+    means = card.row({"a": {"x": (1.0, draws), "y": (3.0, draws)}})
+    assert means == ["2.00 (25.00 to 975.00)"] * 2
 
 
 def test_songs_of_other_artists_are_put_together(tmp_path, capsys):

@@ -38,18 +38,15 @@ def valid_score(result, point=-1):
     return statistics.fmean(mean(songs) for songs in result["curve"][point]["valid"].values())
 
 
-def interval(results, path):
-    """95 % interval of the mean cSDR, songs and seeds drawn again with replacement."""
+def interval(runs):
+    """95 % interval of the mean cSDR, songs and runs drawn again with replacement."""
     rng = np.random.default_rng(0)
-    names = list(results[0]["tests"][path])
+    names = list(runs[0])
     draws = []
     for _ in range(1000):
-        run = results[rng.integers(len(results))]["tests"][path]
-        draws.append(
-            mean(
-                {i: run[names[k]] for i, k in enumerate(rng.integers(len(names), size=len(names)))}
-            )
-        )
+        songs = runs[rng.integers(len(runs))]
+        drawn = rng.integers(len(names), size=len(names))
+        draws.append(mean({i: songs[names[k]] for i, k in enumerate(drawn)}))
     return np.percentile(draws, [2.5, 97.5])
 
 
@@ -80,10 +77,7 @@ def write(results, work):
             average = {
                 key: statistics.fmean(r[key] for r in runs) for key in ("steps", "audio", "seconds")
             }
-            score = f"{statistics.fmean(each):.2f}"
-            if split == "tests":
-                low, high = interval(runs, path)
-                score += f" ({low:.2f} to {high:.2f})"
+            score = "{:.2f} ({:.2f} to {:.2f})".format(statistics.fmean(each), *interval(songs))
             rows.append(
                 [label, f"{runs[0]['parameters'] / 1e6:.2f} M", f"{runs[0]['lr']:g}"]
                 + [f"{value:.0f}" for value in average.values()]
