@@ -7,14 +7,14 @@ first moment, and ``doctor`` works where torch does not.
 import argparse
 import contextlib
 import importlib
-import importlib.util
+import multiprocessing
 import os
 import re
 import select
 import signal
 import sys
+import threading
 import time
-from pathlib import Path
 
 COMMANDS = {
     "separate": "separate songs into their sources",
@@ -127,6 +127,16 @@ def importing():
         _State.at_once = before
 
 
+def end_with_parent():
+    """End this process, a worker, when the one that started it ends: killed, it can stop nobody."""
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _stop(signum, frame):
     """Handle SIGINT and SIGTERM."""
     if os.getpid() != _State.process:
@@ -178,8 +188,8 @@ def _is_input_error(err):
 
 
 def _is_out_of_memory(err):
-    devices = sys.modules.get("asteroid_tfswa.devices")
-    return isinstance(err, MemoryError) or bool(devices and devices.is_out_of_memory(err))
+    machine = sys.modules.get("asteroid_tfswa.machine")
+    return isinstance(err, MemoryError) or bool(machine and machine.is_out_of_memory(err))
 
 
 def _is_closed_pipe(err):
@@ -201,7 +211,7 @@ def _dispatch(argv):
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         if argv[:1] == [name]:  # the others need not be imported
-            module = _load_doctor() if name == "doctor" else _load_command(name)
+            module = _load_command(name)
             command.description = module.__doc__
             command.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(command)
@@ -221,14 +231,3 @@ class _Version(argparse.Action):
 def _load_command(name):
     with importing():
         return importlib.import_module(f"asteroid_tfswa.cli.{name.replace('-', '_')}")
-
-
-def _load_doctor():
-    """Import `asteroid_tfswa.cli.doctor` without the package, which needs what doctor looks for."""
-    name = "asteroid_tfswa.cli.doctor"
-    package = Path(importlib.util.find_spec("asteroid_tfswa").origin).parent
-    spec = importlib.util.spec_from_file_location(name, package / "cli" / "doctor.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # for the checks that import it
-    spec.loader.exec_module(module)
-    return module

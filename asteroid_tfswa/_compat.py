@@ -1,4 +1,4 @@
-"""Report packages that cannot work together in one line, before they fail in a hundred."""
+"""Import Asteroid, or report packages that cannot work together in one line, not in a hundred."""
 
 try:
     import torchaudio  # noqa: F401

@@ -1,8 +1,7 @@
-"""Where work runs: devices, processes, cores and memory."""
+"""Where work runs: devices and processes."""
 
 import contextlib
 import ctypes
-import os
 import re
 
 import torch
@@ -11,16 +10,6 @@ from asteroid_tfswa.errors import InputError
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")  # of training
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of CPUs
-OUT_OF_MEMORY = re.compile(
-    "out of memory|not enough memory|can't allocate memory|CU[A-Z]+_(STATUS_)?ALLOC_FAILED"
-    # cuDNN's convolutions: no way to compute them fits into the memory that is left.
-    "|unable to find an engine to execute this computation",
-    re.IGNORECASE,
-)
-CGROUP_LIMITS = (
-    "/sys/fs/cgroup/memory.max",  # version 2
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # version 1
-)
 
 
 def count_gpus():
@@ -172,48 +161,6 @@ def over_ranks(tensor, operation="SUM"):
     if rank_and_world()[1] > 1:
         torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
     return tensor
-
-
-def usable_cores():
-    """Count the CPU cores that this process may use.
-
-    Returns:
-        int: at least 1.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def usable_memory():
-    """Find out how much memory this process may use: the machine's or, if lower, its container's.
-
-    Returns:
-        int: bytes.
-    """
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for file in CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-            with open(file, encoding="ascii") as text:
-                limits.append(int(text.read()))
-    return min(limits)
-
-
-def is_out_of_memory(err):
-    """Whether an exception means that memory ran out.
-
-    torch's own exception covers CUDA's allocator only. CUDA libraries and the CPU raise a
-    `RuntimeError`, NumPy a `MemoryError`.
-
-    Args:
-        err (Exception): the exception.
-
-    Returns:
-        bool: whether doing less at once may succeed.
-    """
-    return isinstance(err, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(err, RuntimeError) and bool(OUT_OF_MEMORY.search(str(err)))
-    )
 
 
 def _find_malloc_trim():

@@ -1,5 +1,6 @@
-"""Which program made something: versions of packages, commit of a checkout."""
+"""What made something: versions of packages, commit of a checkout, digest of a model."""
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -49,3 +50,15 @@ def git_state(folder=Path(__file__).parent):
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(status)}
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def model_digest(model_file):
+    """Digest a model file, to know again which model was scored.
+
+    Args:
+        model_file (Path): the file.
+
+    Returns:
+        str: its SHA-256 in hexadecimal digits.
+    """
+    return hashlib.sha256(model_file.read_bytes()).hexdigest()

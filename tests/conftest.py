@@ -1,12 +1,10 @@
 """What all tests share: fixed seeds, and a model small enough to run many times."""
 
 import signal
-from pathlib import Path
 
 import pytest
 import torch
 
-import asteroid_tfswa
 from asteroid_tfswa import TFSWAUNet
 
 SMALL = {
@@ -47,21 +45,3 @@ def seed():
 def make_model():
     """Function that makes a small `TFSWAUNet` in evaluation mode; keywords change its arguments."""
     return lambda **kwargs: TFSWAUNet(**{**SMALL, **kwargs}).eval()
-
-
-@pytest.fixture
-def bare_package(tmp_path_factory):
-    """Function from modules of the package to a folder, for PYTHONPATH, that has only these.
-
-    For processes that need no more: all of the package takes seconds to import.
-    """
-
-    def make(*modules):
-        folder = tmp_path_factory.mktemp("bare")
-        for module in modules:
-            path = folder / "asteroid_tfswa" / module
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(Path(asteroid_tfswa.__file__).parent / module)
-        return folder
-
-    return make

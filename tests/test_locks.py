@@ -12,6 +12,7 @@ from asteroid_tfswa.locks import locked, tidy
 
 HOLD = """
 import sys, time
+import asteroid_tfswa_cli  # so that no more of the package is imported
 from asteroid_tfswa.files import atomic_write
 from asteroid_tfswa.locks import locked
 with locked(sys.argv[1]), atomic_write(sys.argv[1] + "/half.txt"):
@@ -21,10 +22,9 @@ with locked(sys.argv[1]), atomic_write(sys.argv[1] + "/half.txt"):
 
 
 @pytest.fixture
-def holder(tmp_path, bare_package):
-    env = os.environ | {"PYTHONPATH": str(bare_package("locks.py", "files.py", "errors.py"))}
+def holder(tmp_path):
     command = [sys.executable, "-c", HOLD, tmp_path / "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()

@@ -19,14 +19,14 @@ from asteroid_tfswa import TFSWAUNet
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ["bash", str(ROOT / "egs/musdb18/run.sh"), "--python_path", sys.executable, "--id", "cpu"]
 SMALL = """\
-data: {segment: 1.0, num_workers: 0}
+data: {sources: [vocals, drums], segment: 1.0, num_workers: 0}
 filterbank: {n_filters: 1024, kernel_size: 1024, stride: 512}
 masknet: {n_bands: 8, widths: [8, 16], depths: [1, 1], n_heads: [1, 2]}
 training: {epochs: 1, epoch_size: 4, batch_size: 2, precision: 32-true}
 validation: {valid_segment: 3.0}
 separation: {score_jobs: 1}
 """
-SOURCES = ["vocals", "drums", "bass", "other"]
+SOURCES = ["vocals", "drums"]  # scoring takes four times as long for twice as many
 
 
 def run(*options, cwd):

@@ -5,11 +5,10 @@ import torch
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.data.songs import PreparedData
 from asteroid_tfswa.engine.resume.checkpoints import save_best_model
-from asteroid_tfswa.models.card import model_digest
+from asteroid_tfswa.provenance import model_digest
 from asteroid_tfswa.scores import evaluate
 from asteroid_tfswa.scores.card import write_results
-from asteroid_tfswa.scores.jobs import METHODS
-from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
+from asteroid_tfswa.scores.names import FRAME_METRICS, METHODS, SONG_METRICS
 
 SIZES = {"widths": (4, 8), "depths": (1, 1), "n_heads": 2, "window": 4}
 FILTERBANK = {"n_filters": 64, "kernel_size": 64, "stride": 16, "sample_rate": 8000.0}

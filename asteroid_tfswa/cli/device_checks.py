@@ -9,7 +9,8 @@ import torch
 
 from asteroid_tfswa import TFSWAUNet
 from asteroid_tfswa.cli.doctor import GB, Check, one_short_line, output_lines
-from asteroid_tfswa.devices import count_gpus, has_bfloat16, usable_memory
+from asteroid_tfswa.devices import count_gpus, has_bfloat16
+from asteroid_tfswa.machine import usable_memory
 
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

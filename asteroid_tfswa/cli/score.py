@@ -19,7 +19,8 @@ from asteroid_tfswa.files import remove_leftovers
 from asteroid_tfswa.locks import locked
 from asteroid_tfswa.scores.card import check_results, make_card, write_results
 from asteroid_tfswa.scores.folders import match_songs
-from asteroid_tfswa.scores.jobs import ScoreOptions, digest_of, evaluate_songs, state_of
+from asteroid_tfswa.scores.jobs import ScoreOptions, evaluate_songs
+from asteroid_tfswa.scores.names import digest_of, state_of
 from asteroid_tfswa.scores.song import SCORERS
 from asteroid_tfswa.scores.tables import format_table, summarise
 

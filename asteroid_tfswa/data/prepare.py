@@ -23,10 +23,10 @@ from asteroid_tfswa.data.raw.notes import changes_made
 from asteroid_tfswa.data.raw.splits import ABOUT_FILE, choose_splits, describe
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
 from asteroid_tfswa.data.sources import sums_of
-from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers, require_space
 from asteroid_tfswa.locks import locked
+from asteroid_tfswa.machine import usable_cores
 
 OPTIONS_FILE = "options.json"  # in data_dir, written before the first song
 # With defaults.

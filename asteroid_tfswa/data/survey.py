@@ -16,8 +16,8 @@ from asteroid_tfswa.data.raw.find import find_raw_songs
 from asteroid_tfswa.data.raw.products import inner_products
 from asteroid_tfswa.data.raw.taps import Mono, Tap
 from asteroid_tfswa.data.songs import DATASET_FILE, SPLITS, read_prepared
-from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError, one_line
+from asteroid_tfswa.machine import usable_cores
 
 KINDS = {
     "unreadable": "a file that cannot be read",

@@ -2,6 +2,8 @@
 
 import warnings
 
+from asteroid_tfswa import _compat  # noqa: F401  says what to install
+
 with warnings.catch_warnings():
     # The torchmetrics that asteroid pins warns when it is imported.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

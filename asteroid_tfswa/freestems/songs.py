@@ -13,7 +13,6 @@ from tqdm import tqdm
 from asteroid_tfswa.audio.folders import visible_entries
 from asteroid_tfswa.data.musdb18 import RENDERED
 from asteroid_tfswa.data.raw.splits import write_about
-from asteroid_tfswa.devices import usable_cores
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import (
     atomic_folder,
@@ -26,7 +25,8 @@ from asteroid_tfswa.freestems.plan import STEMS
 from asteroid_tfswa.freestems.render import render_song
 from asteroid_tfswa.freestems.sources import Sources
 from asteroid_tfswa.locks import locked
-from asteroid_tfswa.scores.workers import worker_pool
+from asteroid_tfswa.machine import usable_cores
+from asteroid_tfswa.workers import worker_pool
 
 SETTINGS_FILE = "freestems.json"  # what the songs of a folder were rendered with
 SPLITS = ("train", "test")

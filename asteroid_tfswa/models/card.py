@@ -1,12 +1,12 @@
 """What a model file says about itself."""
 
-import hashlib
 import json
 import math
 
 from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.models.base import build_model
 from asteroid_tfswa.models.loading import find_model_file, load_model_file
+from asteroid_tfswa.provenance import model_digest
 
 METRICS = ("SDR", "SIR", "ISR", "SAR", "uSDR")
 MAX_LENGTH = 2000  # of a line
@@ -159,18 +159,6 @@ def read_test_scores(model_file):
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return scores if is_current and _are_scores(scores) else None
-
-
-def model_digest(model_file):
-    """Digest a model file, to know again which model was scored.
-
-    Args:
-        model_file (Path): the file.
-
-    Returns:
-        str: its SHA-256 in hexadecimal digits.
-    """
-    return hashlib.sha256(model_file.read_bytes()).hexdigest()
 
 
 def format_description(about):

@@ -7,8 +7,6 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
 
 from asteroid_tfswa.scores import bsseval
 
@@ -71,6 +69,8 @@ def baselines(mixture, references, form=MaskForm()):
           magnitudes, with the phase of the mixture.
         - "ideal mask": for each bin the best mask that `form` allows.
     """
+    from scipy import signal  # takes a second, which other users of this module need not wait for
+
     gains = _best_gains(mixture, references).astype(np.float32)
 
     def repeat(start, stop):
@@ -93,7 +93,8 @@ def baselines(mixture, references, form=MaskForm()):
             return real
         return real + 1j * np.clip(mask.imag, form.low, form.high)
 
-    stft = ShortTimeFFT(np.sqrt(hann(form.n_fft, sym=False)), form.hop, fs=1)
+    window = np.sqrt(signal.windows.hann(form.n_fft, sym=False))
+    stft = signal.ShortTimeFFT(window, form.hop, fs=1)
 
     @functools.lru_cache(maxsize=1)  # both oracles are read piece by piece in turn
     def spectra(begin, end):

@@ -36,8 +36,7 @@ import numpy as np
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write, remove_leftovers
 from asteroid_tfswa.provenance import git_state, versions
-from asteroid_tfswa.scores.jobs import MODEL, json_name
-from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
+from asteroid_tfswa.scores.names import FRAME_METRICS, MODEL, SONG_METRICS, json_name
 from asteroid_tfswa.scores.tables import MEANINGS, format_table
 
 FORMAT, VERSION = "asteroid-tfswa score card", 1

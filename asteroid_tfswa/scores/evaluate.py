@@ -14,11 +14,12 @@ from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_folder, atomic_write, remove_leftovers
 from asteroid_tfswa.locks import locked
 from asteroid_tfswa.models.base import MusicModel
-from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.models.publish import write_draft_card
+from asteroid_tfswa.provenance import model_digest
 from asteroid_tfswa.scores.baselines import mask_form
 from asteroid_tfswa.scores.card import make_card, remove_results, write_results
-from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs, json_name, state_of
+from asteroid_tfswa.scores.jobs import ScoreJob, ScoreOptions, evaluate_songs
+from asteroid_tfswa.scores.names import json_name, state_of
 from asteroid_tfswa.scores.tables import format_table, summarise
 from asteroid_tfswa.separate import separate_file
 

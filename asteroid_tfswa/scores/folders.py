@@ -10,7 +10,8 @@ import soundfile
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.scores.files import form_of
-from asteroid_tfswa.scores.jobs import ScoreJob, digest_of, state_of
+from asteroid_tfswa.scores.jobs import ScoreJob
+from asteroid_tfswa.scores.names import digest_of, state_of
 
 SUFFIXES = (".wav", ".flac")
 MIXTURE = "mixture"

@@ -1,8 +1,6 @@
 """Scores of many songs: in parallel, each kept as soon as it is known."""
 
-import hashlib
 import json
-import os
 import sys
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,17 +10,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asteroid_tfswa.devices import is_out_of_memory, usable_cores, usable_memory
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.files import atomic_write
+from asteroid_tfswa.machine import is_out_of_memory, usable_cores, usable_memory
 from asteroid_tfswa.scores.baselines import MaskForm, baselines
 from asteroid_tfswa.scores.files import common_form, open_signals
+from asteroid_tfswa.scores.names import BASELINES, MODEL, digest_of, json_name, state_of
 from asteroid_tfswa.scores.song import score_song
-from asteroid_tfswa.scores.workers import worker_pool
+from asteroid_tfswa.workers import worker_pool
 
-MODEL = "model"
-BASELINES = ("mixture", "best gain", "ratio mask", "ideal mask")
-METHODS = (MODEL, *BASELINES)
 FAST_VERSION = 1  # raised whenever the fast scorer's numbers change
 BUSY = "busy or unavailable"  # CUDA's message if a GPU takes one process and has one
 MAX_ON_GPU = 4  # processes, each with half a GB of its own there; reading and oracles use the CPU
@@ -179,46 +175,6 @@ def _in_order(job):
     """All files of a song, the one whose length counts first."""
     mixture = [job.mixture] if job.mixture else []
     return [*job.references.values(), *mixture, *job.estimates.values()]
-
-
-def json_name(song):
-    """Name the JSON file of a song; the name of a folder may be too long for it.
-
-    Args:
-        song (str): name of the song.
-
-    Returns:
-        str: its name and ".json", at most 255 bytes; longer ones are cut and get a digest.
-    """
-    name = os.fsencode(song)
-    if len(name) > 250:
-        song = f"{name[:230].decode(errors='ignore')}-{digest_of(song)}"
-    return f"{song}.json"
-
-
-def state_of(paths):
-    """Summarise the names, sizes and times of files, to notice that one was replaced.
-
-    Args:
-        paths (list[Path]): the files.
-
-    Returns:
-        str: a digest.
-    """
-    stats = [(f"{path.parent.name}/{path.name}", path.stat()) for path in paths]
-    return digest_of([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-
-
-def digest_of(plain):
-    """Digest plain values.
-
-    Args:
-        plain (object): what JSON can hold.
-
-    Returns:
-        str: 16 hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _write_scores(task, scores):

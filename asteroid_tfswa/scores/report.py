@@ -4,9 +4,9 @@ from html import escape
 
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.locks import locked
-from asteroid_tfswa.models.card import model_digest
 from asteroid_tfswa.page import PageSong, check_megabytes, write_page
 from asteroid_tfswa.page.charts import box_plot, curve
+from asteroid_tfswa.provenance import model_digest
 from asteroid_tfswa.scores.card import CARD, read_card
 from asteroid_tfswa.scores.runs import METRICS, song_value
 from asteroid_tfswa.scores.tables import MEANINGS

@@ -21,9 +21,8 @@ import numpy as np
 from asteroid_tfswa.errors import InputError
 from asteroid_tfswa.scores import bsseval, museval
 from asteroid_tfswa.scores.bsseval import Signals
+from asteroid_tfswa.scores.names import FRAME_METRICS, SONG_METRICS
 
-FRAME_METRICS = ("SDR", "SIR", "ISR", "SAR")
-SONG_METRICS = ("uSDR", "SI-SDR")
 SCORERS = {"fast": bsseval, "museval": museval}
 
 

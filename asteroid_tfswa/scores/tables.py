@@ -3,8 +3,7 @@
 import numpy as np
 
 from asteroid_tfswa.errors import one_line
-from asteroid_tfswa.scores.jobs import METHODS
-from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS
+from asteroid_tfswa.scores.names import FRAME_METRICS, METHODS, SONG_METRICS
 
 MEANINGS = {
     "cSDR": "BSS Eval v4's SDR, median over a song's one-second frames",

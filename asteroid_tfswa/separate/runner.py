@@ -6,8 +6,9 @@ import warnings
 
 import torch
 
-from asteroid_tfswa.devices import has_bfloat16, is_out_of_memory, return_memory
+from asteroid_tfswa.devices import has_bfloat16, return_memory
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.machine import is_out_of_memory
 from asteroid_tfswa.separate.chunks import overlap_add
 
 PRECISIONS = ("32", "bf16", "auto")

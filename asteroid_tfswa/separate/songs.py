@@ -12,9 +12,9 @@ from tqdm import tqdm
 from asteroid_tfswa.arguments import integer
 from asteroid_tfswa.audio.read import open_audio
 from asteroid_tfswa.audio.write import FLOAT_WAV
-from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError, one_line
 from asteroid_tfswa.locks import has_leftovers, tidy
+from asteroid_tfswa.machine import is_out_of_memory
 from asteroid_tfswa.separate.find import find_songs
 from asteroid_tfswa.separate.names import (
     OUTPUT,

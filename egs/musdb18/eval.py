@@ -24,11 +24,13 @@ def main():
     with importing():
         from asteroid_tfswa.data.songs import read_prepared
         from asteroid_tfswa.errors import one_line
+    data = read_prepared(args.data_dir)
+    with importing():  # these take five seconds
         from asteroid_tfswa.scores.evaluate import evaluate
     separation = conf["separation"]
     table, failed = evaluate(
         Path(args.exp_dir),
-        read_prepared(args.data_dir),
+        data,
         device=args.id,
         segment=separation["sep_segment"],
         overlap=separation["sep_overlap"],

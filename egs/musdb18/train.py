@@ -22,19 +22,21 @@ def main():
     args, conf = parse_command(parser, RECIPE / "local/conf.yml", derive=_start_network)
 
     with importing():
+        from asteroid_tfswa.data.prepare import check_source
+        from asteroid_tfswa.data.songs import read_prepared
+    if args.musdb18_dir:
+        check_source(args.data_dir, args.musdb18_dir)
+    data, defaults = read_prepared(args.data_dir), read_yaml(RECIPE / "local/conf.yml")
+
+    with importing():  # these take ten seconds
         import torch
         from pytorch_lightning.utilities import rank_zero_only
 
         from asteroid_tfswa import TFSWAUNet
-        from asteroid_tfswa.data.prepare import check_source
-        from asteroid_tfswa.data.songs import read_prepared
         from asteroid_tfswa.engine.train import train
         from asteroid_tfswa.models.loading import model_args
     torch.manual_seed(conf["training"]["seed"])
     model = TFSWAUNet(**model_args(conf))
-    if args.musdb18_dir:
-        check_source(args.data_dir, args.musdb18_dir)
-    data, defaults = read_prepared(args.data_dir), read_yaml(RECIPE / "local/conf.yml")
     path = train(model, data, conf, args.exp_dir, devices=args.id, defaults=defaults)
     if rank_zero_only.rank == 0:
         print(f"Best model: {path}")

@@ -19,7 +19,6 @@ from asteroid_tfswa.scores.baselines import MaskForm, baselines
 from asteroid_tfswa.scores.bsseval import Signals
 from asteroid_tfswa.scores.card import make_card, write_results
 from asteroid_tfswa.scores.jobs import (
-    METHODS,
     ScoreOptions,
     _read_scores,
     _score_task,
@@ -27,7 +26,8 @@ from asteroid_tfswa.scores.jobs import (
     _write_scores,
     evaluate_songs,
 )
-from asteroid_tfswa.scores.song import FRAME_METRICS, score_song
+from asteroid_tfswa.scores.names import FRAME_METRICS, METHODS
+from asteroid_tfswa.scores.song import score_song
 from asteroid_tfswa.scores.tables import format_table, summarise
 from tests.scores.songs import RATE, STEMS, KillingJob, metric, score, song, write_job
 

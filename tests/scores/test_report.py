@@ -6,7 +6,7 @@ import pytest
 
 from asteroid_tfswa import InputError
 from asteroid_tfswa.data.songs import PreparedData
-from asteroid_tfswa.models.card import model_digest
+from asteroid_tfswa.provenance import model_digest
 from asteroid_tfswa.scores.report import write_report
 
 DATA = PreparedData("set", "none", 8000, 2, "", {"test": []})

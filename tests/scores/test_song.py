@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from asteroid_tfswa.errors import InputError
-from asteroid_tfswa.scores.song import FRAME_METRICS, SONG_METRICS, score_song
+from asteroid_tfswa.scores.names import FRAME_METRICS, SONG_METRICS
+from asteroid_tfswa.scores.song import score_song
 from tests.scores.songs import RATE, STEMS, metric, score, song
 
 museval = pytest.importorskip(

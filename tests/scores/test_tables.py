@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asteroid_tfswa.scores.jobs import METHODS
+from asteroid_tfswa.scores.names import METHODS
 from asteroid_tfswa.scores.tables import format_table, summarise
 from tests.scores.songs import RATE, STEMS, metric, score, song
 

@@ -5,7 +5,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 import torch
 
-from asteroid_tfswa.devices import has_bfloat16, is_out_of_memory
+from asteroid_tfswa.devices import has_bfloat16
+from asteroid_tfswa.machine import is_out_of_memory
 from asteroid_tfswa.separate import chunks, separate_blocks, separate_wav
 from asteroid_tfswa.separate.runner import channel_groups
 from tests.stand_ins import OutOfMemory, StandIn, WrongAtEnds, WrongLevels

@@ -6,9 +6,10 @@ import torch
 from tqdm import tqdm
 
 from asteroid_tfswa.data.songs import read_prepared
-from asteroid_tfswa.devices import choose_devices, usable_memory
+from asteroid_tfswa.devices import choose_devices
 from asteroid_tfswa.engine.planning.trial import measure
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.machine import usable_memory
 
 GPU_SHARE = 0.92  # of a GPU's memory: the rest is its libraries' and fragments
 CPU_SHARE = 0.8  # of the machine's memory: the rest is other programs'

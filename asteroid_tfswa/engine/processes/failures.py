@@ -2,8 +2,8 @@
 
 import re
 
-from asteroid_tfswa.devices import is_out_of_memory
 from asteroid_tfswa.errors import InputError
+from asteroid_tfswa.machine import is_out_of_memory
 
 SHARED_MEMORY = re.compile(r"Bus error|shared memory|/torch_\d+_|/dev/shm")
 PEER_ENDED = re.compile(r"Connection (closed|reset) by peer|gloo/transport|ncclRemoteError")

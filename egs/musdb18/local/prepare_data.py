@@ -22,10 +22,11 @@ def main():
         from asteroid_tfswa.data.download import download
         from asteroid_tfswa.data.musdb18 import LICENSE
         from asteroid_tfswa.data.prepare import prepare
-        from asteroid_tfswa.models.loading import find_model_file
 
-    if conf["optim"]["init_from"]:
-        find_model_file(conf["optim"]["init_from"])  # rather than miss it after hours
+    if conf["optim"]["init_from"]:  # rather than miss it after hours
+        with importing():
+            from asteroid_tfswa.models.loading import find_model_file
+        find_model_file(conf["optim"]["init_from"])
     name = license = None  # known by the songs themselves, where they are MUSDB18
     if args.download:
         name, license = args.download, LICENSE

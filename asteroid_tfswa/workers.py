@@ -3,11 +3,11 @@
 import multiprocessing
 import os
 import signal
-import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 from asteroid_tfswa.signal_masks import signals_blocked
+from asteroid_tfswa_cli import end_with_parent
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -17,7 +17,7 @@ def worker_pool(n_workers):
     """Start a pool of processes of one thread each, stopped at once if the block is left early.
 
     Workers never see Ctrl-C, which reaches all processes of a terminal: their parent stops them.
-    If the parent is killed they end by themselves.
+    If the parent is killed they end by themselves. Like commands they import what they need.
 
     Args:
         n_workers (int): how many.
@@ -29,7 +29,7 @@ def worker_pool(n_workers):
     environment = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # libraries read them when they are imported
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=end_with_parent)
 
     def submit(function, *args):
         with signals_blocked(
@@ -48,13 +48,3 @@ def worker_pool(n_workers):
         pool.shutdown(cancel_futures=True)
         for name, value in environment.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _end_with_parent():
-    """End this worker when its parent ends: a killed parent can no longer stop it."""
-
-    def watch():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

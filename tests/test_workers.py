@@ -9,7 +9,8 @@ import pytest
 
 MAIN = """
 import os, signal, sys, time
-from asteroid_tfswa.scores.workers import worker_pool
+import asteroid_tfswa_cli  # so that no more of the package is imported
+from asteroid_tfswa.workers import worker_pool
 
 def terminate(signum, frame):
     raise KeyboardInterrupt
@@ -38,15 +39,11 @@ if __name__ == "__main__":
         (signal.SIGKILL, False, -signal.SIGKILL, "waits for a result"),
     ],
 )
-def test_no_worker_outlives_its_parent(tmp_path, bare_package, sent, to_all, status, block):
+def test_no_worker_outlives_its_parent(tmp_path, sent, to_all, status, block):
     (tmp_path / "main.py").write_text(MAIN)
     process = subprocess.Popen(
         [sys.executable, tmp_path / "main.py", block],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(bare_package("scores/workers.py", "signal_masks.py")),
-            "OMP_NUM_THREADS": "7",
-        },
+        env={**os.environ, "OMP_NUM_THREADS": "7"},
         stdout=subprocess.PIPE,
         start_new_session=True,
         text=True,
