@@ -85,10 +85,10 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
         for p in files
         if p.name not in made_again and "museval" not in p.parts
     }
-    again = run(*options(stage="1"), cwd=user_dir)
+    again = run(*options(stage="2"), cwd=user_dir)
     assert again.returncode == 0, again.stderr
     assert again.stdout.splitlines()[-8:] == done.stdout.splitlines()[-8:]
-    assert {p: p.stat().st_mtime_ns for p in kept} == kept  # every stage picked up what was there
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept  # both stages picked up what was there
 
 
 @pytest.mark.parametrize(

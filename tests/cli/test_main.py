@@ -80,14 +80,14 @@ def test_console_script_in_a_process(tmp_path):
     target = re.search(r"asteroid-tfswa=([\w.]+):(\w+)", (REPO / "setup.py").read_text())
     code = f"from {target[1]} import {target[2]}; {target[2]}()"
     result = subprocess.run(
-        [sys.executable, "-c", code, "info", "missing.pth"],
+        [sys.executable, "-c", code, "check-data", "missing"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         check=False,
         text=True,
     )
-    expected = "error: model file not found: 'missing.pth'; check the path"
+    expected = "error: missing: no such folder; "
     assert (result.returncode, result.stdout) == (1, "")
     assert expected in result.stderr and result.stderr.count("\n") == 1
 

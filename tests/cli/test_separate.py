@@ -403,7 +403,7 @@ def wait_for(pattern, process):
 )
 def test_signals_leave_only_whole_files(folder, signum, word, status, jobs):
     write("a.wav", seconds=1)
-    write("b.wav", seconds=300)
+    write("b.wav", seconds=120)
     subprocess.run(["ffmpeg", "-v", "error", "-i", "b.wav", "b.m4a"], check=True)
     args = ["--format", "flac", "--segment", "1", "--jobs", jobs]
     process = start("a.wav", "b.m4a", *args, start_new_session=True)

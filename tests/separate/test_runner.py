@@ -67,7 +67,7 @@ def test_threads_that_overlap_return_the_switches(training_switches):
 def test_newer_switches_of_a_program_are_left_alone():
     """In a process of its own: torch cannot go back to the older ones."""
     code = """if True:
-        import torch
+        import asteroid_tfswa_cli, torch
         torch.backends.cuda.matmul.fp32_precision = "tf32"
         from asteroid_tfswa.separate.runner import full_float32
         with full_float32():
