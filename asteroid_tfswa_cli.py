@@ -1,7 +1,8 @@
 """The command ``asteroid-tfswa``, and how every command of the project ends.
 
 Imports only the standard library: Ctrl-C, SIGTERM and broken packages end in one line from the
-first moment, and ``doctor`` works where torch does not.
+first moment, and ``doctor`` works where torch does not. Where this module is imported before the
+package, the package imports only what is used.
 """
 
 import argparse

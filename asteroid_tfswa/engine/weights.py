@@ -17,7 +17,6 @@ from asteroid_tfswa.models.loading import check_package, load_model_file, networ
 SHOWN = 3  # names in a message
 # Arguments whose difference is reported otherwise, or changes no number.
 UNRELATED = ("n_src", "sources", "widths", "depths", "gradient_checkpointing")
-NETWORK = ("filterbank", "masknet")  # sections of the configuration that say what the network is
 SIZES = ("n_bands", "widths", "depths", "n_heads")  # what tells networks apart at a glance
 # Arguments of a model that are a run's own, whichever model it starts from.
 OF_THE_RUN = ("sources", "sample_rate", "gradient_checkpointing")
@@ -46,7 +45,7 @@ def start_network(conf, exp_dir=None):
     if own is not None and own.is_file():
         sections = read_yaml(own)
         if sections.get("optim", {}).get("init_from") == source:
-            return {k: v for name in NETWORK for k, v in sections.get(name, {}).items()}
+            return {**sections.get("filterbank", {}), **sections.get("masknet", {})}
     package = load_model_file(source)
     check_package(package, source)
     if package["model_name"] != "TFSWAUNet":
