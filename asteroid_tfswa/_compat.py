@@ -1,5 +1,12 @@
 """Import Asteroid, or report packages that cannot work together in one line, not in a hundred."""
 
+import sys
+
+if "asteroid_tfswa_cli" in sys.modules:
+    # Asteroid does without this package where it is missing. It takes a second to import, for a
+    # loss that no command uses.
+    sys.modules.setdefault("torch_stoi", None)
+
 try:
     import torchaudio  # noqa: F401
     from asteroid import models  # noqa: F401
