@@ -48,10 +48,16 @@ def read_into(out, path, start, song):
             f"{path}: ends before sample {start + len(out)}; the file was changed or cut off, run "
             "stage 0 again"
         )
-    if out.dtype != np.int16 and not np.isfinite(out.sum()):
+    if out.dtype != np.int16 and not _is_finite(out):
         raise InputError(
             f"{path}: samples from {start} on are not finite numbers; run stage 0 again"
         )
+
+
+def _is_finite(wave):
+    """Whether all samples are finite: their energy is, and takes a third of the time of a sum."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.isfinite(np.vdot(wave, wave)) or np.isfinite(wave).all()
 
 
 def read_segment(path, start, n_samples, song):

@@ -260,3 +260,15 @@ def test_a_file_replaced_after_preparation_is_named(songs, change, named):
     soundfile.write(path, wave, rate, subtype="FLOAT")
     with pytest.raises(InputError, match=f"bass.wav: .*{named}.* stage 0 again"):
         read_segment(path, 1000, 1000, songs[0])
+
+
+def test_samples_may_be_large(songs):
+    """Their energy is not a float32."""
+    path = songs[0].stems["bass"]
+    wave = np.full((3000, 2), 1e30, dtype=np.float32)
+    soundfile.write(path, wave, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(read_segment(path, 1000, 1000, songs[0]), wave[:1000].T)
+    wave[1500, 1] = -np.inf
+    soundfile.write(path, wave, RATE, subtype="FLOAT")
+    with pytest.raises(InputError, match="not finite"):
+        read_segment(path, 1000, 1000, songs[0])
