@@ -30,7 +30,7 @@ KINDS = [
 
 
 def pytest_collection_modifyitems(items):
-    """Put the files that take longest first: of two processes none waits for the other at the end."""
+    """Put the longest files first, or one of two processes would wait for the other at the end."""
     items.sort(key=lambda item: item.path.name not in ("test_recipe.py", "test_train.py"))
 
 

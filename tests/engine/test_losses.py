@@ -254,7 +254,7 @@ def test_speech_without_an_order_of_speakers(tmp_path):
         DataLoader(speech, batch_size=24),
     )
     trainer = Trainer(
-        max_epochs=8,
+        max_epochs=5,
         num_sanity_val_steps=0,
         limit_val_batches=0,
         accelerator="cpu",
