@@ -13,12 +13,12 @@ __all__ = ["InputError", "TFSWAUNet"]
 # Asteroid and torch take seconds to import: commands, and processes that they start, import only
 # what they need.
 if "asteroid_tfswa_cli" not in sys.modules:
-    from asteroid_tfswa import models  # noqa: F401
+    from asteroid_tfswa.models import TFSWAUNet
 
 
 def __getattr__(name):
     if name != "TFSWAUNet":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from asteroid_tfswa.models import TFSWAUNet
+    from asteroid_tfswa import models
 
-    return TFSWAUNet
+    return models.TFSWAUNet
