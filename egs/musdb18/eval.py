@@ -25,7 +25,7 @@ def main():
         from asteroid_tfswa.data.songs import read_prepared
         from asteroid_tfswa.errors import one_line
     data = read_prepared(args.data_dir)
-    with importing():  # these take five seconds
+    with importing():  # slow: not before the data was found
         from asteroid_tfswa.scores.evaluate import evaluate
     separation = conf["separation"]
     table, failed = evaluate(

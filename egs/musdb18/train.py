@@ -28,7 +28,7 @@ def main():
         check_source(args.data_dir, args.musdb18_dir)
     data, defaults = read_prepared(args.data_dir), read_yaml(RECIPE / "local/conf.yml")
 
-    with importing():  # these take ten seconds
+    with importing():  # slow: not before the data was found
         import torch
         from pytorch_lightning.utilities import rank_zero_only
 

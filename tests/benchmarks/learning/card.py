@@ -18,7 +18,7 @@ import torch
 from asteroid_tfswa.models.base import MusicModel
 from asteroid_tfswa.scores.bsseval import frame_sdr
 from asteroid_tfswa_cli import run_command
-from tests.benchmarks.learning.run import QUIET
+from tests.benchmarks.learning.run import heard
 from tests.benchmarks.learning.songs import find_songs, read_stems
 from tests.benchmarks.measure import print_table
 
@@ -46,12 +46,10 @@ def score(estimate, folder, sources, cache):
     rng, scores = np.random.default_rng(0), {stem: {} for stem in sources}
     for song in find_songs(folder, sources, cache):
         stems = read_stems(song, sources)
-        mixture = stems.sum(0)
-        power = np.square(stems).mean((1, 2))
-        heard = np.flatnonzero(power > QUIET * np.square(mixture).mean())
-        frames = frame_sdr(stems[heard], estimate(stems, mixture)[heard], song.sample_rate)
-        frames = frames[:, ~np.isnan(frames).any(0)]  # (stems heard, seconds)
-        for index, seconds in zip(heard, frames):
+        sounding, estimates = heard(stems), estimate(stems, stems.sum(0))
+        frames = frame_sdr(stems[sounding], estimates[sounding], song.sample_rate)
+        frames = frames[:, ~np.isnan(frames).any(0)]  # (stems that sound, seconds)
+        for index, seconds in zip(sounding, frames):
             drawn = seconds[rng.integers(len(seconds), size=(DRAWS, len(seconds)))]
             scores[sources[index]][song.name] = np.median(seconds), np.median(drawn, axis=1)
     return scores

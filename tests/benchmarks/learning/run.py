@@ -230,20 +230,25 @@ class Run:
         return path
 
 
+def heard(stems):
+    """Indices of the stems, (n_src, n_channels, time), that are not silent throughout."""
+    power = np.square(stems).mean(axis=(1, 2))
+    return np.flatnonzero(power > QUIET * np.square(stems.sum(0)).mean())
+
+
 def sdrs(sources, stems, estimates, rate):
     """{stem: [cSDR, uSDR]} in dB, without stems that are silent throughout.
 
     cSDR is the median over frames of one second (museval's), uSDR is of the whole song.
     """
-    power = np.square(stems).mean(axis=(1, 2))
-    heard = [i for i in range(len(sources)) if power[i] > QUIET * np.square(stems.sum(0)).mean()]
-    stems, estimates = stems[heard], estimates[heard]
+    sounding = heard(stems)
+    stems, estimates = stems[sounding], estimates[sounding]
     frames = frame_sdr(stems, estimates, rate)
     signal = np.square(stems, dtype=np.float64).sum(axis=(1, 2))
     error = np.square(stems - estimates, dtype=np.float64).sum(axis=(1, 2))
     usdr = 10 * np.log10((signal + 1e-7) / (error + 1e-7))
     csdr = np.nanmedian(frames, axis=1)
-    return {sources[i]: [float(csdr[k]), float(usdr[k])] for k, i in enumerate(heard)}
+    return {sources[i]: [float(csdr[k]), float(usdr[k])] for k, i in enumerate(sounding)}
 
 
 def _clock():
