@@ -19,14 +19,14 @@ from asteroid_tfswa import TFSWAUNet
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ["bash", str(ROOT / "egs/musdb18/run.sh"), "--python_path", sys.executable, "--id", "cpu"]
 SMALL = """\
-data: {sources: [vocals, drums], segment: 1.0, num_workers: 0}
+data: {segment: 1.0, num_workers: 0}
 filterbank: {n_filters: 1024, kernel_size: 1024, stride: 512}
 masknet: {n_bands: 8, widths: [8, 16], depths: [1, 1], n_heads: [1, 2]}
 training: {epochs: 1, epoch_size: 4, batch_size: 2, precision: 32-true}
 validation: {valid_segment: 3.0}
 separation: {score_jobs: 1}
 """
-SOURCES = ["vocals", "drums"]  # scoring takes four times as long for twice as many
+SOURCES = ["vocals", "drums", "bass", "other"]
 
 
 def run(*options, cwd):
@@ -85,10 +85,10 @@ def test_from_stem_mp4_to_scores_then_again(user_dir):
         for p in files
         if p.name not in made_again and "museval" not in p.parts
     }
-    again = run(*options(stage="2"), cwd=user_dir)
+    again = run(*options(stage="1"), cwd=user_dir)
     assert again.returncode == 0, again.stderr
     assert again.stdout.splitlines()[-8:] == done.stdout.splitlines()[-8:]
-    assert {p: p.stat().st_mtime_ns for p in kept} == kept  # both stages picked up what was there
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept  # every stage picked up what was there
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,7 @@ def test_the_network_is_that_of_the_first_model_unless_the_user_names_it(make_mo
     torch.save(model.serialize() | {"model_args": args | {"n_bands": "many"}}, path)
     with pytest.raises(InputError, match="^n_bands must be an integer .*got 'many'"):
         train_conf(exp_dir, "--init_from", path)
-    torch.save(
-        tiny.TinyModel().serialize(), path
-    )  # of another kind: whether it fits, is seen later
+    torch.save(tiny.TinyModel().serialize(), path)  # a model of another kind
     assert train_conf(exp_dir, "--init_from", path)["masknet"] == plain["masknet"]
 
 
